@@ -1,0 +1,44 @@
+"""The codecs: each turns pixels into a payload and back."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sitecodec.errors import PayloadError
+
+Pixels = NDArray[np.uint8]
+"""An opaque sRGB picture, shape (height, width, 3)."""
+
+
+class Codec(Protocol):
+    """What the rest of sitecodec knows of a codec."""
+
+    @property
+    def name(self) -> str:
+        """The name used on the command line and in settings."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Changes whenever the same input may give other bytes; part of store keys."""
+        ...
+
+    def encode(self, pixels: Pixels, quality: float) -> bytes:
+        """A complete .slat payload for an (H, W, 3) uint8 picture at quality 0-100."""
+        ...
+
+    def decode(self, payload: bytes) -> Pixels:
+        """The picture of a payload. Raises PayloadError."""
+        ...
+
+
+def get(name: str) -> Codec:
+    """The codec of that name ('web'). Raises PayloadError for an unknown one."""
+    if name == "web":
+        from sitecodec.codecs.web import WebCodec
+
+        return WebCodec()
+    raise PayloadError(f"unknown codec {name!r}; known: web")

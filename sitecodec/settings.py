@@ -1,0 +1,110 @@
+"""Every setting, its default, its validation, and loading from TOML or a mapping."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from sitecodec.errors import SettingsError
+
+CONFIG_NAME = "sitecodec.toml"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a build does. Immutable and picklable, so that jobs can carry it."""
+
+    quality: float = 50.0
+    """Quality of the latents, 0 (smallest) to 100 (best). Continuous."""
+
+    min_tile_score: float = 10.0
+    """A payload whose worst tile scores below this (SSIMULACRA2 scale) is not used."""
+
+    exclude: tuple[str, ...] = ()
+    """Globs of site paths (`assets/logo.png`, `blog/**`) whose images are left alone."""
+
+    asset_dir: str = "assets/sitecodec"
+    """Folder of the built site that receives the encoded files."""
+
+    min_bytes: int = 4096
+    """Sources smaller than this are left alone: there is nothing to gain."""
+
+    max_pixels: int = 50_000_000
+    """Sources with more pixels than this are refused."""
+
+    store: Path = Path(".cache/sitecodec")
+    """Folder of the store, relative to the configuration file."""
+
+    templates: Path | None = None
+    """Folder whose templates replace those of the same name in `templates/`."""
+
+    workers: int = 0
+    """Images encoded at once; 0 takes one for each processor."""
+
+    def __post_init__(self) -> None:
+        """Validate; raises SettingsError."""
+        _check_range("quality", self.quality, 0, 100)
+        _check_range("min_tile_score", self.min_tile_score, -1000, 100)
+        _check_range("min_bytes", self.min_bytes, 0, 2**31)
+        _check_range("max_pixels", self.max_pixels, 1, 2**28)
+        _check_range("workers", self.workers, 0, 1024)
+        parts = self.asset_dir.split("/")
+        if not self.asset_dir or "\\" in self.asset_dir or any(p in ("", ".", "..") for p in parts):
+            raise SettingsError(
+                f"asset_dir must be a plain relative folder such as 'assets/sitecodec',"
+                f" not {self.asset_dir!r}"
+            )
+
+
+def _check_range(name: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise SettingsError(f"{name} must be between {low} and {high}, not {value}")
+
+
+def from_mapping(values: Mapping[str, Any], base: Path) -> Settings:
+    """Settings from plain values (TOML or mkdocs.yml); paths are taken relative to `base`.
+
+    Raises SettingsError that names the setting.
+    """
+    known = {field.name for field in fields(Settings)}
+    for name in values:
+        if name not in known:
+            raise SettingsError(f"unknown setting {name!r}; known: {', '.join(sorted(known))}")
+    return replace(
+        Settings(store=base / Settings.store),
+        **{name: _coerce(name, value, base) for name, value in values.items()},
+    )
+
+
+def load(path: Path) -> Settings:
+    """Settings from a TOML file. A missing file gives the defaults. Raises SettingsError."""
+    base = path.resolve().parent
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        values = {}
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"cannot read {path}: {error}") from error
+    return from_mapping(values, base)
+
+
+def _coerce(name: str, value: Any, base: Path) -> Any:  # noqa: ANN401 - plain config values
+    if name in ("quality", "min_tile_score"):
+        wanted, ok = "a number", isinstance(value, (int, float)) and not isinstance(value, bool)
+    elif name in ("min_bytes", "max_pixels", "workers"):
+        wanted, ok = "a whole number", isinstance(value, int) and not isinstance(value, bool)
+    elif name == "exclude":
+        wanted = "a list of globs"
+        ok = isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value)
+        value = tuple(value) if ok else value
+    elif name in ("store", "templates"):
+        wanted, ok = "a folder", isinstance(value, (str, Path)) or (name, value) == ("templates", None)
+        value = base / value if ok and value is not None else value
+    else:
+        wanted, ok = "text", isinstance(value, str)
+    if not ok:
+        raise SettingsError(f"{name} must be {wanted}, not {value!r}")
+    return value
