@@ -1,0 +1,288 @@
+"""One image in, its variants out; run over any `concurrent.futures.Executor`.
+
+A job is a pure function of the source's bytes and the settings, so its outcome is kept in the
+store. Answering from the store imports neither numpy nor Pillow nor the engine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from sitecodec import codecs
+from sitecodec.errors import ImageError, SitecodecError, StoreError
+from sitecodec.settings import Settings
+from sitecodec.store import Store, key
+
+ENCODE_VERSION = "1"
+"""Part of every store key: raised whenever this package would encode the same source otherwise."""
+
+_CODEC = "web"
+_FORMATS = ("slat", "avif", "jpeg")
+_MAGIC = b"SCO1"
+_MAX_HEADER = 1 << 20
+# Outcomes that wait to be consumed hold memory: so many jobs are in flight at once and no more.
+_IN_FLIGHT = 32
+
+_log = logging.getLogger("sitecodec")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A source to encode. Picklable."""
+
+    source: Path
+    settings: Settings
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One encoded file of a source."""
+
+    format: str
+    """'slat', 'avif' or 'jpeg'."""
+
+    width: int
+    height: int
+    data: bytes
+
+    score: float | None
+    """SSIMULACRA2 score against the source, None where it was not measured."""
+
+    quality: float
+    """The quality that the encoder of this format was given."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a source. Picklable."""
+
+    width: int
+    """Pixels, upright; 0 if the source was left alone without decoding it."""
+
+    height: int
+    source_bytes: int
+
+    variants: tuple[Variant, ...]
+    """Best first: 'slat', 'avif', 'jpeg', as far as they exist; none if left alone entirely."""
+
+    reason: str
+    """Why there is no payload; '' if there is one."""
+
+
+def encode_image(job: Job) -> Outcome:
+    """Encode one source, without the store.
+
+    Raises ImageError if the source cannot be read, is damaged or is over the limits.
+    """
+    return _encode(job, _read(job.source))
+
+
+def run(
+    jobs: Iterable[Job], executor: Executor | None, store: Store | None
+) -> Iterator[tuple[Job, Outcome | SitecodecError]]:
+    """Encode every job and yield each with its outcome or its error, as they are done.
+
+    Outcomes come from the store where it has them and are put there where it has not; without a
+    store everything is encoded. Sources of equal content are encoded once. Without an executor
+    the work is done here, one image after the other. A store that cannot be written costs a
+    warning in the log, not the outcome.
+    """
+    groups: dict[str, list[Job]] = {}
+    for job in jobs:
+        try:
+            status = _status(job.source)
+            if status.st_size < job.settings.min_bytes:
+                yield job, Outcome(0, 0, status.st_size, (), "too small")
+                continue
+            with job.source.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").digest()
+        except OSError as error:
+            yield job, _unreadable(job.source, error)
+            continue
+        except ImageError as error:
+            yield job, error
+            continue
+        groups.setdefault(_key(digest, job.settings), []).append(job)
+
+    keeper = _Keeper(store)
+    pending: dict[Future[_Result], list[Job]] = {}
+    try:
+        for name, group in groups.items():
+            outcome = keeper.get(name)
+            if outcome is not None:
+                yield from ((job, outcome) for job in group)
+                continue
+            if executor is None:
+                yield from keeper.put(group, _work(group[0]))
+                continue
+            while len(pending) >= _IN_FLIGHT:
+                yield from _collect(pending, keeper)
+            try:
+                pending[executor.submit(_work, group[0])] = group
+            except RuntimeError as error:  # shut down, or its processes have died
+                yield from keeper.put(group, _broken(group[0], error))
+        while pending:
+            yield from _collect(pending, keeper)
+    finally:
+        for future in pending:
+            future.cancel()
+        keeper.close()
+
+
+_Result = tuple[str, Outcome | SitecodecError]
+"""The store key of the bytes that were really read ('' for an error), and what came of them."""
+
+
+def _work(job: Job) -> _Result:
+    """What an executor runs: never raises, so that one image cannot stop the others."""
+    try:
+        data = _read(job.source)
+        return _key(hashlib.sha256(data).digest(), job.settings), _encode(job, data)
+    except SitecodecError as error:
+        return "", error
+    except Exception as error:
+        _log.debug("unexpected error in %s", job.source, exc_info=True)
+        return _broken(job, error)
+
+
+def _broken(job: Job, error: BaseException) -> _Result:
+    what = " ".join(f"{type(error).__name__} {error}".split())
+    return "", ImageError(
+        f"{job.source}: encoding stopped unexpectedly ({what}); exclude the image or report it"
+    )
+
+
+def _collect(
+    pending: dict[Future[_Result], list[Job]], keeper: _Keeper
+) -> Iterator[tuple[Job, Outcome | SitecodecError]]:
+    for future in wait(pending, return_when=FIRST_COMPLETED).done:
+        group = pending.pop(future)
+        error = future.exception()
+        yield from keeper.put(group, _broken(group[0], error) if error else future.result())
+
+
+class _Keeper:
+    """The store as `run` uses it: outcomes rather than bytes, and one warning when it fails."""
+
+    def __init__(self, store: Store | None) -> None:
+        self._store = store
+        self._written = False
+        self._warned = False
+
+    def get(self, name: str) -> Outcome | None:
+        data = self._store.get(name) if self._store else None
+        return unpack(data) if data is not None else None
+
+    def put(
+        self, group: list[Job], result: _Result
+    ) -> Iterator[tuple[Job, Outcome | SitecodecError]]:
+        name, outcome = result
+        if isinstance(outcome, Outcome) and self._store:
+            try:
+                self._store.put(name, pack(outcome))
+                self._written = True
+            except StoreError as error:
+                if not self._warned:
+                    _log.warning("%s", error)
+                self._warned = True
+        yield from ((job, outcome) for job in group)
+
+    def close(self) -> None:
+        if self._store and self._written:
+            self._store.sweep()
+
+
+def _encode(job: Job, data: bytes) -> Outcome:
+    raise NotImplementedError
+
+
+def _key(digest: bytes, settings: Settings) -> str:
+    """The store key of a source: everything that its outcome depends on."""
+    return key(
+        "outcome",
+        ENCODE_VERSION,
+        digest,
+        repr(float(settings.quality)),
+        repr(float(settings.min_tile_score)),
+        str(settings.min_bytes),
+        str(settings.max_pixels),
+        codecs.get(_CODEC).identity,
+    )
+
+
+def _status(source: Path) -> os.stat_result:
+    status = source.stat()
+    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
+        raise ImageError(f"{source}: not a file; remove the reference or put an image there")
+    return status
+
+
+def _read(source: Path) -> bytes:
+    try:
+        _status(source)
+        return source.read_bytes()
+    except OSError as error:
+        raise _unreadable(source, error) from error
+
+
+def _unreadable(source: Path, error: OSError) -> ImageError:
+    what = (error.strerror or str(error)).lower()
+    return ImageError(f"{source}: cannot be read ({what}); mend the path or its permissions")
+
+
+def pack(outcome: Outcome) -> bytes:
+    """An outcome as bytes for the store: magic, length-prefixed JSON header, the files."""
+    header = asdict(outcome)
+    for variant in header["variants"]:
+        variant["data"] = len(variant["data"])
+    head = json.dumps(header).encode()
+    blobs = b"".join(variant.data for variant in outcome.variants)
+    return _MAGIC + len(head).to_bytes(4, "little") + head + blobs
+
+
+def unpack(data: bytes) -> Outcome | None:
+    """The outcome in `data`, or None if it is not exactly what `pack` writes."""
+    size = int.from_bytes(data[4:8], "little")
+    if data[:4] != _MAGIC or len(data) < 8 or size > _MAX_HEADER:
+        return None
+    try:
+        header = json.loads(data[8 : 8 + size])
+        variants = []
+        start = 8 + size
+        for item in header["variants"]:
+            end = start + _natural(item["data"])
+            variants.append(
+                Variant(
+                    format=_FORMATS[_FORMATS.index(item["format"])],
+                    width=_natural(item["width"]),
+                    height=_natural(item["height"]),
+                    data=data[start:end],
+                    score=None if item["score"] is None else float(item["score"]),
+                    quality=float(item["quality"]),
+                )
+            )
+            start = end
+        outcome = Outcome(
+            width=_natural(header["width"]),
+            height=_natural(header["height"]),
+            source_bytes=_natural(header["source_bytes"]),
+            variants=tuple(variants),
+            reason=str(header["reason"]),
+        )
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return outcome if start == len(data) else None
+
+
+def _natural(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"not a size: {value!r}")
+    return value
