@@ -31,6 +31,9 @@ _MAX_HEADER = 1 << 20
 # Outcomes that wait to be consumed hold memory: so many jobs are in flight at once and no more.
 _IN_FLIGHT = 32
 
+# A JPEG takes the source's place as the fallback only if it is smaller by a tenth.
+_WORTH_IT = 0.9
+
 _log = logging.getLogger("sitecodec")
 
 
@@ -57,7 +60,7 @@ class Variant:
     """SSIMULACRA2 score against the source, None where it was not measured."""
 
     quality: float
-    """The quality that the encoder of this format was given."""
+    """The quality that the encoder was given; 0 for the JPEG, whose size is what it is given."""
 
 
 @dataclass(frozen=True)
@@ -112,29 +115,35 @@ def run(
             continue
         groups.setdefault(_key(digest, job.settings), []).append(job)
 
-    keeper = _Keeper(store)
+    writable = store
     pending: dict[Future[_Result], list[Job]] = {}
     try:
         for name, group in groups.items():
-            outcome = keeper.get(name)
+            outcome = _stored(store, name)
             if outcome is not None:
                 yield from ((job, outcome) for job in group)
                 continue
             if executor is None:
-                yield from keeper.put(group, _work(group[0]))
+                result = _work(group[0])
+                writable = _keep(writable, result)
+                yield from ((job, result[1]) for job in group)
                 continue
             while len(pending) >= _IN_FLIGHT:
-                yield from _collect(pending, keeper)
+                for group_done, result in _finished(pending):
+                    writable = _keep(writable, result)
+                    yield from ((job, result[1]) for job in group_done)
             try:
                 pending[executor.submit(_work, group[0])] = group
-            except RuntimeError as error:  # shut down, or its processes have died
-                yield from keeper.put(group, _broken(group[0], error))
+            except RuntimeError as error:  # it was shut down, or its processes have died
+                broken = _broken(group[0], error)
+                yield from ((job, broken) for job in group)
         while pending:
-            yield from _collect(pending, keeper)
+            for group_done, result in _finished(pending):
+                writable = _keep(writable, result)
+                yield from ((job, result[1]) for job in group_done)
     finally:
         for future in pending:
             future.cancel()
-        keeper.close()
 
 
 _Result = tuple[str, Outcome | SitecodecError]
@@ -150,58 +159,72 @@ def _work(job: Job) -> _Result:
         return "", error
     except Exception as error:
         _log.debug("unexpected error in %s", job.source, exc_info=True)
-        return _broken(job, error)
+        return "", _broken(job, error)
 
 
-def _broken(job: Job, error: BaseException) -> _Result:
+def _broken(job: Job, error: BaseException) -> ImageError:
     what = " ".join(f"{type(error).__name__} {error}".split())
-    return "", ImageError(
+    return ImageError(
         f"{job.source}: encoding stopped unexpectedly ({what}); exclude the image or report it"
     )
 
 
-def _collect(
-    pending: dict[Future[_Result], list[Job]], keeper: _Keeper
-) -> Iterator[tuple[Job, Outcome | SitecodecError]]:
+def _finished(pending: dict[Future[_Result], list[Job]]) -> Iterator[tuple[list[Job], _Result]]:
+    """Wait for a job in flight; take what is done out of `pending`."""
     for future in wait(pending, return_when=FIRST_COMPLETED).done:
         group = pending.pop(future)
         error = future.exception()
-        yield from keeper.put(group, _broken(group[0], error) if error else future.result())
+        yield group, ("", _broken(group[0], error)) if error else future.result()
 
 
-class _Keeper:
-    """The store as `run` uses it: outcomes rather than bytes, and one warning when it fails."""
+def _stored(store: Store | None, name: str) -> Outcome | None:
+    data = store.get(name) if store else None
+    return unpack(data) if data is not None else None
 
-    def __init__(self, store: Store | None) -> None:
-        self._store = store
-        self._written = False
-        self._warned = False
 
-    def get(self, name: str) -> Outcome | None:
-        data = self._store.get(name) if self._store else None
-        return unpack(data) if data is not None else None
-
-    def put(
-        self, group: list[Job], result: _Result
-    ) -> Iterator[tuple[Job, Outcome | SitecodecError]]:
-        name, outcome = result
-        if isinstance(outcome, Outcome) and self._store:
-            try:
-                self._store.put(name, pack(outcome))
-                self._written = True
-            except StoreError as error:
-                if not self._warned:
-                    _log.warning("%s", error)
-                self._warned = True
-        yield from ((job, outcome) for job in group)
-
-    def close(self) -> None:
-        if self._store and self._written:
-            self._store.sweep()
+def _keep(store: Store | None, result: _Result) -> Store | None:
+    """Put an outcome into the store; returns the store while it can be written to."""
+    name, outcome = result
+    if store and isinstance(outcome, Outcome):
+        try:
+            store.put(name, pack(outcome))
+        except StoreError as error:
+            _log.warning("%s", error)
+            return None
+    return store
 
 
 def _encode(job: Job, data: bytes) -> Outcome:
-    raise NotImplementedError
+    if len(data) < job.settings.min_bytes:
+        return Outcome(0, 0, len(data), (), "too small")
+    # Imported here, so that a warm build does without numpy, Pillow and the engine.
+    from sitecodec import gate, images, metrics
+
+    source = images.load(data, str(job.source), job.settings.max_pixels)
+    if isinstance(source, images.LeftAlone):
+        return Outcome(0, 0, len(data), (), source.reason)
+    quality = job.settings.quality
+    codec = codecs.get(_CODEC)
+    payload = codec.encode(source.pixels, quality)
+    verdict = gate.judge(
+        source.pixels, codec.decode(payload), len(payload), len(data), job.settings
+    )
+    variants = []
+    size = source.width, source.height
+    if verdict.kept:
+        variants.append(Variant("slat", *size, payload, verdict.score, quality))
+    if verdict.avif:
+        avif = verdict.avif
+        variants.append(Variant("avif", *size, avif.data, avif.score, avif.quality))
+    if not variants:
+        return Outcome(*size, len(data), (), f"already small ({verdict.reason})")
+    # Another generation of loss must buy something; else the source itself is the fallback.
+    fallback = images.jpeg_fallback(source.pixels, int(len(data) * _WORTH_IT))
+    if len(fallback) <= len(data) * _WORTH_IT:
+        shown = images.decode(fallback)
+        if metrics.worst_tile(source.pixels, shown) >= job.settings.min_tile_score:
+            variants.append(Variant("jpeg", *size, fallback, None, 0.0))
+    return Outcome(*size, len(data), tuple(variants), verdict.reason)
 
 
 def _key(digest: bytes, settings: Settings) -> str:

@@ -1,0 +1,141 @@
+"""Does this payload earn its place on the page?
+
+It does if no part of it looks bad and the best conventional file of the same score is larger.
+Finding out yields that conventional file, which ships beside or instead of the payload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from sitecodec import images, metrics
+from sitecodec.codecs import Pixels
+from sitecodec.settings import Settings
+
+CONVENTIONAL_SCORE = 60.0
+"""What an AVIF must score that stands in for a payload with a bad part (text, graphics).
+
+Between SSIMULACRA2's 'medium' (50) and 'high quality' (70): flaws show in a comparison, but
+letters are clean. A score matched to the bad payload would be unreadable too.
+"""
+
+# Mean score of Pillow's AVIF at speed 6 on eight Kodak pictures, for quality 0, 10, ... 100. Only
+# a prior: the search corrects it by what it measures on the picture at hand.
+_TYPICAL_SCORES = (-28.8, -9.1, 12.0, 30.2, 47.8, 62.2, 72.5, 79.2, 84.0, 88.0, 92.8)
+_TYPICAL = np.interp(np.arange(101), np.arange(0, 101, 10), _TYPICAL_SCORES)
+_MOST_TRIALS = 4
+
+
+@dataclass(frozen=True)
+class Conventional:
+    """An AVIF file, the quality it was made with and its score."""
+
+    data: bytes
+    quality: int
+    score: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The gate's decision on one payload."""
+
+    reason: str
+    """Why the payload is not used; '' if it is."""
+
+    score: float
+    """SSIMULACRA2 of the payload's picture (of evenly placed parts, if it is large)."""
+
+    worst_tile: float
+    """The lowest SSIMULACRA2 of a 256x256 part of the payload's picture."""
+
+    avif: Conventional | None
+    """The conventional file to ship; None if even that is not smaller than the source."""
+
+    @property
+    def kept(self) -> bool:
+        """Whether the payload is used."""
+        return not self.reason
+
+
+def judge(
+    source: Pixels, decoded: Pixels, payload_bytes: int, source_bytes: int, settings: Settings
+) -> Verdict:
+    """Decide on a payload of `payload_bytes` that decodes to `decoded`.
+
+    `source` and `decoded` are (H, W, 3) uint8; `source_bytes` is the size of the author's file.
+    """
+    where = metrics.crops(*source.shape[:2])
+    score = metrics.score(source, decoded, where)
+    tile = metrics.worst_tile(source, decoded)
+    bad_part = tile < settings.min_tile_score
+    avif = matching_avif(source, max(score, CONVENTIONAL_SCORE) if bad_part else score)
+    if bad_part:
+        reason = f"worst tile {tile:.1f} is under {settings.min_tile_score:g}"
+    elif payload_bytes >= len(avif.data):
+        reason = f"AVIF is smaller: {_compare(len(avif.data), payload_bytes)}"
+    elif payload_bytes >= source_bytes:
+        reason = f"source is smaller: {_compare(source_bytes, payload_bytes)}"
+    else:
+        reason = ""
+    return Verdict(reason, score, tile, avif if len(avif.data) < source_bytes else None)
+
+
+def matching_avif(source: Pixels, target: float) -> Conventional:
+    """The AVIF of the lowest quality whose score is at least `target`, or of quality 100.
+
+    A large picture's quality is sought on evenly placed parts of it, stacked into one picture.
+    """
+    where = metrics.crops(*source.shape[:2])
+    sample = np.concatenate([source[part] for part in where])
+    height = len(sample) // len(where)
+    parts = [(slice(i * height, (i + 1) * height), slice(None)) for i in range(len(where))]
+    trials: dict[int, Conventional] = {}
+
+    def trial(quality: int) -> float:
+        data = images.avif(sample, quality)
+        score = metrics.score(sample, images.decode(data), parts)
+        trials[quality] = Conventional(data, quality, score)
+        return score
+
+    quality = _lowest_quality(trial, target)
+    if len(where) == 1:
+        return trials[quality]
+    data = images.avif(source, quality)
+    return Conventional(data, quality, metrics.score(source, images.decode(data), where))
+
+
+def _lowest_quality(trial: Callable[[int], float], target: float) -> int:
+    """The lowest of the tried qualities that reaches `target`, or 100 if that does not.
+
+    Each trial is the lowest quality that the typical curve, moved through all measured points,
+    predicts to reach the target, within what is still open. It ends when the quality below has
+    failed, or after four trials if one of them reached the target.
+    """
+    scores: dict[int, float] = {}
+    failed, reached = -1, 101
+    while reached - failed > 1 and (len(scores) < _MOST_TRIALS or reached > 100):
+        predicted = _TYPICAL
+        if scores:
+            known = sorted(scores)
+            error = np.interp(np.arange(101), known, [scores[q] - _TYPICAL[q] for q in known])
+            predicted = _TYPICAL + error
+        hopeful = np.flatnonzero(predicted >= target)
+        guess = int(hopeful[0]) if hopeful.size else 100
+        quality = min(max(guess, failed + 1), reached - 1)
+        scores[quality] = trial(quality)
+        if scores[quality] >= target:
+            reached = quality
+        else:
+            failed = quality
+    return min(reached, 100)
+
+
+def _compare(small: int, large: int) -> str:
+    """Two sizes, in kB unless that would show them as equal."""
+    kilobytes = [f"{size / 1000:.1f} kB" for size in (small, large)]
+    if kilobytes[0] == kilobytes[1]:
+        return f"{small} B against {large} B"
+    return f"{kilobytes[0]} < {kilobytes[1]}"
