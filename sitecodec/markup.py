@@ -1,0 +1,172 @@
+"""Render templates/picture.html.jinja into the tags that take the place of one `<img>`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sitecodec.errors import SettingsError
+from sitecodec.html import Attribute, Image
+
+if TYPE_CHECKING:
+    import jinja2
+
+TEMPLATE = "picture.html.jinja"
+
+# width and height attributes reserve a picture's space before it loads, but under a style sheet
+# that limits the width and says nothing of the height (MkDocs' own theme is one) they would squash
+# it; and a <picture> around an image must not become a box of its own in a flex or grid layout.
+# :where() has no specificity, so that any rule of the site wins. It stands in a page's first
+# picture rather than in its head because a theme that swaps page contents by script drops the rest.
+_STYLE = (
+    "<style>:where(picture[data-sitecodec]){display:contents}"
+    ":where(img[data-sitecodec]){height:auto}</style>"
+)
+_STYLED_SIZE = re.compile(r"(?:width|height)\s*:", re.IGNORECASE)
+_PLAIN_PIXELS = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One `<source>`: MIME type, URL-encoded srcset, and the file's size in pixels."""
+
+    type: str
+    srcset: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What there is to show in place of an image.
+
+    `src` is the URL of the file the `<img>` names, fragment included, or None to keep the author's.
+    `width` and `height` are that file's, in pixels.
+    """
+
+    sources: tuple[Source, ...]
+    src: str | None
+    width: int
+    height: int
+
+
+def load_template(folder: Path | None = None) -> jinja2.Template:
+    """The picture template: that of `folder` if it has one, else ours.
+
+    Raises SettingsError if `folder` is no folder or its template is not valid.
+    """
+    import jinja2
+
+    if folder is not None and not folder.is_dir():
+        raise SettingsError(f"templates: {folder} is not a folder; make it or drop the setting")
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([*([folder] if folder else []), _builtin_folder()]),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    try:
+        return environment.get_template(TEMPLATE)
+    except (jinja2.TemplateError, OSError, UnicodeDecodeError) as error:
+        raise _template_error(error) from error
+
+
+def render(
+    template: jinja2.Template,
+    data: bytes,
+    image: Image,
+    picture: Picture,
+    *,
+    first: bool,
+    lazy: bool,
+    style: bool,
+) -> bytes:
+    """The markup for the `<img>` tag at `image` in the document `data`.
+
+    `first` marks the page's first content image, which is fetched at high priority; `lazy` one
+    that is fetched when it comes near; `style` the page's first picture, which brings the style
+    rules. The author's own loading, fetchpriority and decoding win.
+    Raises SettingsError if the template fails.
+    """
+    import jinja2
+    from markupsafe import Markup
+
+    tag = data[image.start : image.end]
+    author = {a.name: a.value for a in reversed(image.attributes)}
+    added = _dimensions(author, picture)
+    if added:
+        added["data-sitecodec"] = "sized"
+    if "decoding" not in author:
+        added["decoding"] = "async"
+    if first and "fetchpriority" not in author and author.get("loading", "").lower() != "lazy":
+        added["fetchpriority"] = "high"
+    if lazy and "loading" not in author and author.get("fetchpriority", "").lower() != "high":
+        added["loading"] = "lazy"
+    try:
+        text = template.render(
+            sources=picture.sources,
+            attributes=Markup(_attributes(tag, image, picture.src) + _written(added)),
+            author=author,
+            src=picture.src or author.get("src", ""),
+            width=picture.width,
+            height=picture.height,
+            first=first,
+            style=Markup(_STYLE if style else ""),
+            end=Markup(" />" if _self_closed(tag, image) else ">"),
+        )
+    except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+        raise _template_error(error) from error
+    return text.strip().encode("utf-8", "surrogateescape")
+
+
+def _attributes(tag: bytes, image: Image, src: str | None) -> str:
+    """The tag between its name and its end, byte for byte but for the value of src."""
+    if not image.attributes:
+        return ""
+    raw = tag[4 : image.attributes[-1].end - image.start]
+    first_src = next((a for a in image.attributes if a.name == "src"), None)
+    if src is not None and first_src is not None:
+        start = first_src.start - image.start - 4
+        end = first_src.end - image.start - 4
+        raw = raw[: start + 3] + f'="{escape(src)}"'.encode() + raw[end:]
+    # Surrogates carry bytes that are not UTF-8 through the template unchanged.
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _written(attributes: Mapping[str, str]) -> str:
+    return "".join(f' {name}="{escape(value)}"' for name, value in attributes.items())
+
+
+def _self_closed(tag: bytes, image: Image) -> bool:
+    last: Attribute | None = image.attributes[-1] if image.attributes else None
+    return b"/" in tag[last.end - image.start if last else 4 :]
+
+
+def _dimensions(author: Mapping[str, str], picture: Picture) -> dict[str, str]:
+    """The width and height to add: both, the one that the author left out, or none."""
+    if _STYLED_SIZE.search(author.get("style", "")):
+        return {}
+    width, height = author.get("width"), author.get("height")
+    if width is None and height is None:
+        return {"width": str(picture.width), "height": str(picture.height)}
+    if height is None and width is not None and _PLAIN_PIXELS.fullmatch(width.strip()):
+        return {"height": str(max(1, round(int(width) * picture.height / picture.width)))}
+    if width is None and height is not None and _PLAIN_PIXELS.fullmatch(height.strip()):
+        return {"width": str(max(1, round(int(height) * picture.width / picture.height)))}
+    return {}
+
+
+def _builtin_folder() -> Path:
+    """The package's templates: inside it in a wheel, beside it in an editable install."""
+    inside = Path(__file__).parent / "templates"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "templates"
+
+
+def _template_error(error: Exception) -> SettingsError:
+    line = getattr(error, "lineno", None)
+    where = f"{TEMPLATE}, line {line}" if line else TEMPLATE
+    what = " ".join(str(error).split()) or type(error).__name__
+    return SettingsError(f"templates: {where}: {what}; mend the template or drop the setting")

@@ -1,0 +1,97 @@
+"""From the URLs that pages write to paths inside the site, and back."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+from dataclasses import dataclass
+from urllib.parse import quote, unquote, unquote_to_bytes
+
+_SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):")
+_STRIPPED = "".join(map(chr, range(0x21)))
+_REMOVED = str.maketrans("", "", "\t\n\r")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where in the site a reference points."""
+
+    path: str
+    """Decoded path below the site's folder, without a leading slash; not checked to exist."""
+
+    fragment: str
+    """From `#` on, as it was written; '' if there is none."""
+
+    rooted: bool
+    """Whether the reference began with a slash, so does not depend on the page's own URL."""
+
+
+def site_root(base_path: str) -> str:
+    """The decoded URL path that the site is served under, from '/' to '/docs/'."""
+    inner = unquote(base_path).strip("/")
+    return f"/{inner}/" if inner else "/"
+
+
+def resolve(reference: str, page: str, root: str = "/") -> Target | str:
+    """Resolve a reference, as the URL standard's parser does (https://url.spec.whatwg.org).
+
+    `page` is the decoded URL path it is relative to, `root` that of the site (see `site_root`).
+    Where it does not point into the site, returns why in a few words instead: 'remote', 'inline
+    data', 'outside the site', 'no file'.
+    """
+    text = reference.strip(_STRIPPED).translate(_REMOVED)
+    if scheme := _SCHEME.match(text):
+        return "inline data" if scheme[1].lower() in ("data", "blob") else "remote"
+    text, mark, fragment = text.partition("#")
+    path = text.partition("?")[0].replace("\\", "/")
+    if path.startswith("//"):
+        return "remote"
+    if not path:
+        return "no file"
+    rooted = path.startswith("/")
+    full = path if rooted else posixpath.dirname(quote(page)) + "/" + path
+    decoded = os.fsdecode(unquote_to_bytes("/" + "/".join(_without_dots(full))))
+    if not decoded.startswith(root):
+        return "outside the site"
+    return Target(decoded[len(root) :], mark + fragment, rooted)
+
+
+def base_of(page: str, href: str | None, root: str = "/") -> str | None:
+    """The decoded URL path that a page's references are relative to; None if it is elsewhere.
+
+    `page` is the page's path in the site, `href` that of its `<base>`.
+    """
+    own = root + page
+    if href is None:
+        return own
+    text = href.strip(_STRIPPED).translate(_REMOVED).partition("#")[0].partition("?")[0]
+    if _SCHEME.match(text) or text.replace("\\", "/").startswith("//"):
+        return None
+    text = text.replace("\\", "/")
+    if not text:
+        return own
+    full = text if text.startswith("/") else posixpath.dirname(quote(own)) + "/" + text
+    folder = text.endswith(("/", "/.", "/..")) or text in (".", "..")
+    parts = "/" + "/".join(_without_dots(full))
+    return unquote(parts.rstrip("/") + "/" if folder else parts)
+
+
+def to_url(path: str, base: str, root: str = "/", *, rooted: bool = False) -> str:
+    """The URL, encoded for src and srcset, of the file `path` in the site, relative to `base`."""
+    full = root + path
+    if not rooted:
+        full = posixpath.relpath(full, posixpath.dirname(base))
+    return quote(os.fsencode(full), safe="/")
+
+
+def _without_dots(path: str) -> list[str]:
+    """The segments of an absolute, encoded path, '.' and '..' resolved as browsers do."""
+    kept: list[str] = []
+    for segment in path.split("/")[1:]:
+        plain = segment.lower().replace("%2e", ".")
+        if plain == "..":
+            del kept[-1:]
+        elif plain != ".":
+            kept.append(segment)
+    return kept
