@@ -101,7 +101,10 @@ def _coerce(name: str, value: Any, base: Path) -> Any:  # noqa: ANN401 - plain c
         ok = isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value)
         value = tuple(value) if ok else value
     elif name in ("store", "templates"):
-        wanted, ok = "a folder", isinstance(value, (str, Path)) or (name, value) == ("templates", None)
+        wanted, ok = (
+            "a folder",
+            isinstance(value, (str, Path)) or (name, value) == ("templates", None),
+        )
         value = base / value if ok and value is not None else value
     else:
         wanted, ok = "text", isinstance(value, str)

@@ -30,7 +30,7 @@ class Codec(Protocol):
         """A complete .slat payload for an (H, W, 3) uint8 picture at quality 0-100."""
         ...
 
-    def decode(self, payload: bytes) -> Pixels:
+    def decode(self, data: bytes) -> Pixels:
         """The picture of a payload. Raises PayloadError."""
         ...
 

@@ -1,0 +1,163 @@
+"""The engine's binding: the WebAssembly module run through wasmtime.
+
+Each call runs in an instance of its own, so calls from several threads do not meet, and a call's
+memory is gone when it ends. While the engine works, Python's global lock is released.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sitecodec.errors import EngineError, ModelError, PayloadError, SitecodecError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import wasmtime
+    from numpy.typing import NDArray
+
+WASM = Path(__file__).with_name("engine.wasm")
+MAX_PIXELS = 50_000_000
+STRIP_ROWS = 256
+
+_ERRORS: dict[int, tuple[type[SitecodecError], str]] = {
+    -1: (EngineError, "the engine ran out of memory: the picture is too large for it"),
+    -2: (ModelError, "not a valid model file: install or pull the model again"),
+    -3: (PayloadError, "not a .slat payload: the file does not begin with SLAT"),
+    -4: (PayloadError, "payload of a newer format version: update sitecodec"),
+    -5: (PayloadError, "payload of another codec than 'web'"),
+    -6: (PayloadError, "payload made with another model: add that model, or encode again"),
+    -7: (PayloadError, "payload of a picture over the size limit"),
+    -8: (PayloadError, "corrupt payload: checksum mismatch; encode the source again"),
+    -9: (PayloadError, "corrupt payload: latents out of range; encode the source again"),
+    -10: (EngineError, "the payload did not fit the space set aside for it"),
+}
+
+
+@dataclass(frozen=True)
+class Models:
+    """The bytes of a model's two files."""
+
+    decoder: bytes
+    encoder: bytes = b""
+
+
+def decode(payload: bytes, models: Models, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """The picture of a `web` payload, (height, width, 3) uint8 sRGB.
+
+    Raises PayloadError for anything that is not a whole, valid payload of these models.
+    """
+    import numpy as np
+
+    with _session() as engine:
+        model = engine.load(models.decoder)
+        decoder = engine.call("sc_open", model, engine.put(payload), len(payload), max_pixels)
+        width, height = engine.call("sc_width", decoder), engine.call("sc_height", decoder)
+        picture = np.empty((height, width, 3), np.uint8)
+        strip = engine.call("sc_alloc", min(STRIP_ROWS, height) * width * 3)
+        for top in range(0, height, STRIP_ROWS):
+            rows = engine.call("sc_read", decoder, strip, min(STRIP_ROWS, height - top))
+            data = engine.get(strip, rows * width * 3)
+            picture[top : top + rows] = np.frombuffer(data, np.uint8).reshape(rows, width, 3)
+        return picture
+
+
+def encode(pixels: NDArray[np.uint8], models: Models, quality: float) -> bytes:
+    """A payload of an (height, width, 3) uint8 sRGB picture at a quality of 0-100."""
+    return encode_many(pixels, models, [quality])[0]
+
+
+def encode_many(pixels: NDArray[np.uint8], models: Models, qualities: list[float]) -> list[bytes]:
+    """Payloads of one picture at several qualities; its analysis, most of the work, is shared."""
+    import numpy as np
+
+    height, width, _ = pixels.shape
+    capacity = height * width * 3 + 65536
+    with _session() as engine:
+        model = engine.load(models.encoder)
+        decoder = engine.load(models.decoder)
+        source = engine.put(np.ascontiguousarray(pixels, np.uint8).data.cast("B"))
+        analysis = engine.call("sc_analyse", model, source, width, height)
+        buffer = engine.call("sc_alloc", capacity)
+        mark = engine.call("sc_mark")
+        payloads = []
+        for quality in qualities:
+            hundredths = round(quality * 100)
+            size = engine.call("sc_encode", analysis, decoder, hundredths, buffer, capacity)
+            payloads.append(engine.get(buffer, size))
+            engine.call("sc_release", mark)
+        return payloads
+
+
+class _Session:
+    """One instance of the module: numbers in, numbers out, memory by pointer."""
+
+    def __init__(self) -> None:
+        import wasmtime
+
+        engine, module = _module()
+        self._store = wasmtime.Store(engine)
+        self._exports = wasmtime.Instance(self._store, module, []).exports(self._store)
+        memory = self._exports["memory"]
+        assert isinstance(memory, wasmtime.Memory)
+        self._memory = memory
+
+    def call(self, name: str, *arguments: int) -> int:
+        """The unsigned result. Raises the error that a negative one stands for."""
+        import wasmtime
+
+        function = self._exports[name]
+        assert isinstance(function, wasmtime.Func)
+        # Pointers are unsigned; wasmtime takes 32-bit arguments as signed ones.
+        signed = [value - (1 << 32) if value >= 1 << 31 else value for value in arguments]
+        try:
+            result = function(self._store, *signed)
+        except (wasmtime.Trap, wasmtime.WasmtimeError) as error:
+            reason = str(error).splitlines()[-1].strip()
+            raise EngineError(f"the engine stopped in {name} ({reason}): report this") from error
+        if isinstance(result, int) and -100 < result < 0:
+            kind, message = _ERRORS.get(result, (EngineError, f"the engine answered {result}"))
+            raise kind(message)
+        if name == "sc_alloc" and not result:
+            raise EngineError(_ERRORS[-1][1])
+        return (result or 0) & 0xFFFFFFFF
+
+    def put(self, data: bytes | memoryview) -> int:
+        """A pointer to a copy of the data."""
+        pointer = self.call("sc_alloc", len(data))
+        self._memory.write(self._store, data, pointer)  # type: ignore[arg-type]
+        return pointer
+
+    def get(self, pointer: int, size: int) -> bytes:
+        """A copy of a piece of memory."""
+        return bytes(self._memory.read(self._store, pointer, pointer + size))
+
+    def load(self, file: bytes) -> int:
+        """A pointer to a parsed model file. Raises ModelError."""
+        return self.call("sc_load", self.put(file), len(file))
+
+
+@contextmanager
+def _session() -> Iterator[_Session]:
+    session = _Session()
+    try:
+        yield session
+    finally:
+        session._store.close()
+
+
+@functools.cache
+def _module() -> tuple[wasmtime.Engine, wasmtime.Module]:
+    import wasmtime
+
+    config = wasmtime.Config()
+    config.cache = True
+    engine = wasmtime.Engine(config)
+    try:
+        return engine, wasmtime.Module.from_file(engine, str(WASM))
+    except (OSError, wasmtime.WasmtimeError) as error:
+        raise EngineError(f"cannot load {WASM.name}: reinstall sitecodec ({error})") from error

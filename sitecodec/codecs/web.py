@@ -1,0 +1,51 @@
+"""The built-in codec: a small autoencoder, run by the engine. Needs no torch and no download."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+from sitecodec import engine, models, payload
+from sitecodec.codecs import Pixels
+from sitecodec.errors import PayloadError
+
+
+@dataclass(frozen=True)
+class WebCodec:
+    """Latents of a built-in model. Encoding names the model; decoding finds the one it needs."""
+
+    model: str = models.DEFAULT
+
+    @property
+    def name(self) -> str:
+        """The codec's name."""
+        return "web"
+
+    @property
+    def identity(self) -> str:
+        """Format, model and engine that decide the bytes."""
+        parts = [
+            models.fingerprint(models.read(self.model, part)) for part in ("decoder", "encoder")
+        ]
+        parts.append(zlib.crc32(engine.WASM.read_bytes()))
+        return "-".join([f"web{payload.VERSION}", *(f"{part:08x}" for part in parts)])
+
+    def encode(self, pixels: Pixels, quality: float) -> bytes:
+        """A payload of an (H, W, 3) uint8 sRGB picture at a quality of 0-100."""
+        return self.encode_many(pixels, [quality])[0]
+
+    def encode_many(self, pixels: Pixels, qualities: list[float]) -> list[bytes]:
+        """Payloads of one picture at several qualities for little more than the price of one."""
+        return engine.encode_many(pixels, self._models(self.model), qualities)
+
+    def decode(self, data: bytes) -> Pixels:
+        """The picture of a payload. Raises PayloadError, or ModelError for a model not here."""
+        header = payload.read_header(data)
+        if header.codec != "web":
+            raise PayloadError(f"payload of the codec {header.codec!r}, not 'web'")
+        name = models.find(header.model)
+        return engine.decode(data, engine.Models(models.read(name, "decoder")))
+
+    @staticmethod
+    def _models(name: str) -> engine.Models:
+        return engine.Models(models.read(name, "decoder"), models.read(name, "encoder"))

@@ -1,0 +1,174 @@
+// What the module exports: a payload in, rows of pixels out, and the other way round.
+#include "engine.h"
+
+enum { FORMAT_VERSION = 1, CODEC_WEB = 0 };
+enum { MAX_QUALITY = 10000 };  // qualities are in hundredths
+
+static uint32_t little(const uint8_t *from, int bytes) {
+    uint32_t value = 0;
+    for (int i = 0; i < bytes; i++) value |= (uint32_t)from[i] << 8 * i;
+    return value;
+}
+
+static void put_little(uint8_t *to, uint32_t value, int bytes) {
+    for (int i = 0; i < bytes; i++) to[i] = (uint8_t)(value >> 8 * i);
+}
+
+static int padded(int size) { return (size + STRIDE - 1) / STRIDE * STRIDE; }
+
+// A quality's place among a model's levels, in 1/4096 of a level.
+static uint32_t position_of(const Model *model, uint32_t quality) {
+    return (quality * (uint32_t)(model->levels - 1) * 4096 + MAX_QUALITY / 2) / MAX_QUALITY;
+}
+
+static uint32_t checksum(const uint8_t *payload, size_t size) {
+    return crc32(crc32(0, payload, 16), payload + HEADER_BYTES, size - HEADER_BYTES);
+}
+
+typedef struct {
+    int width, height, row;  // pixels; the next row to be read
+    RangeDecoder coder;
+    Entropy entropy;
+    Gain *gains;
+    int16_t *latents;
+    Graph *graph;
+} Decoder;
+
+static int next_latents(void *context, int row, int16_t *out) {
+    (void)row;
+    Decoder *decoder = context;
+    int channels = decoder->entropy.model->channels;
+    int error = entropy_decode_row(&decoder->entropy, &decoder->coder, decoder->latents);
+    const int16_t *latent = decoder->latents;
+    for (int x = 0; x < decoder->entropy.width && !error; x++)
+        for (int c = 0; c < channels; c++)
+            *out++ = (int16_t)gain_apply(decoder->gains[c], *latent++);
+    return error;
+}
+
+// Checks a payload and makes ready to decode it. The result points at a Decoder, or is an error.
+EXPORT("sc_open")
+int32_t sc_open(Model *model, const uint8_t *payload, size_t size, uint32_t max_pixels) {
+    if (size < HEADER_BYTES || little(payload, 4) != 0x54414c53u) return ERROR_NOT_PAYLOAD;
+    if (payload[4] != FORMAT_VERSION) return ERROR_VERSION;
+    if (payload[5] != CODEC_WEB) return ERROR_CODEC;
+    if (checksum(payload, size) != little(payload + 16, 4)) return ERROR_CHECKSUM;
+    if (!model->decoder || little(payload + 6, 4) != model->fingerprint) return ERROR_WRONG_MODEL;
+    int width = (int)little(payload + 10, 2) + 1, height = (int)little(payload + 12, 2) + 1;
+    if ((uint64_t)width * height > max_pixels) return ERROR_TOO_LARGE;
+    uint32_t quality = little(payload + 14, 2), position = position_of(model, quality);
+    if (quality > MAX_QUALITY) return ERROR_LATENTS;
+    Decoder *decoder = allocate(sizeof *decoder);
+    if (!decoder) return ERROR_MEMORY;
+    decoder->width = width;
+    decoder->height = height;
+    int columns = padded(width) / STRIDE;
+    decoder->gains = allocate(model->channels * sizeof *decoder->gains);
+    decoder->latents = allocate((size_t)columns * model->channels * 2);
+    decoder->graph = graph_open(model, padded(width), padded(height), next_latents, decoder);
+    if (!decoder->gains || !decoder->latents || !decoder->graph ||
+        entropy_open(&decoder->entropy, model, columns, position))
+        return ERROR_MEMORY;
+    for (int i = 1; i < model->op_count; i++)
+        if (model->ops[i].layer.outputs) layer_set_level(&model->ops[i].layer, position);
+    model_gains(model, position, -model->latent_bits, decoder->gains);
+    range_decoder_open(&decoder->coder, payload + HEADER_BYTES, size - HEADER_BYTES);
+    return (int32_t)(size_t)decoder;
+}
+
+EXPORT("sc_width") int32_t sc_width(const Decoder *decoder) { return decoder->width; }
+EXPORT("sc_height") int32_t sc_height(const Decoder *decoder) { return decoder->height; }
+
+// Decodes up to `rows` more rows of RGB. Returns how many, 0 at the end, or an error.
+EXPORT("sc_read") int32_t sc_read(Decoder *decoder, uint8_t *rgb, int32_t rows) {
+    int made = 0;
+    for (; made < rows && decoder->row < decoder->height; made++, decoder->row++) {
+        const int16_t *row;
+        int error = graph_row(decoder->graph, decoder->row, &row);
+        if (error) return error;
+        colour_to_rgb(row, rgb, decoder->width);
+        rgb += 3 * (size_t)decoder->width;
+    }
+    return made;
+}
+
+typedef struct {
+    int width, height;  // pixels
+    const uint8_t *rgb;
+    const Model *model;
+    int16_t *analysed;  // [rows][columns][channels]
+} Analysis;
+
+static int next_pixels(void *context, int row, int16_t *out) {
+    const Analysis *analysis = context;
+    int y = row < analysis->height ? row : analysis->height - 1;
+    colour_from_rgb(analysis->rgb + 3 * (size_t)y * analysis->width, out, analysis->width,
+                    padded(analysis->width));
+    return 0;
+}
+
+// Analyses a picture of width × height RGB pixels (1…65,536 each). The result points at an
+// Analysis, which sc_encode turns into payloads at any number of qualities, or is an error.
+EXPORT("sc_analyse")
+int32_t sc_analyse(const Model *model, const uint8_t *rgb, int32_t width, int32_t height) {
+    if (model->decoder) return ERROR_WRONG_MODEL;
+    if (width < 1 || height < 1 || width > 65536 || height > 65536) return ERROR_TOO_LARGE;
+    int columns = padded(width) / STRIDE, rows = padded(height) / STRIDE;
+    size_t line = (size_t)columns * model->channels;
+    Analysis *analysis = allocate(sizeof *analysis);
+    int16_t *analysed = allocate(line * rows * 2);
+    if (!analysis || !analysed) return ERROR_MEMORY;
+    *analysis = (Analysis){width, height, rgb, model, analysed};
+    Graph *graph = graph_open(model, padded(width), padded(height), next_pixels, analysis);
+    if (!graph) return ERROR_MEMORY;
+    for (int row = 0; row < rows; row++) {
+        const int16_t *from;
+        int error = graph_row(graph, row, &from);
+        if (error) return error;
+        __builtin_memcpy(analysed + row * line, from, line * 2);
+    }
+    return (int32_t)(size_t)analysis;
+}
+
+// Quantises and codes at a quality of 0…MAX_QUALITY. Returns the payload's size, or an error.
+EXPORT("sc_encode")
+int32_t sc_encode(const Analysis *analysis, Model *decoder, uint32_t quality, uint8_t *payload,
+                  size_t capacity) {
+    const Model *model = analysis->model;
+    if (!decoder->decoder || model->fingerprint != decoder->fingerprint ||
+        model->channels != decoder->channels || model->levels != decoder->levels)
+        return ERROR_WRONG_MODEL;
+    if (quality > MAX_QUALITY) return ERROR_LATENTS;
+    if (capacity < HEADER_BYTES) return ERROR_CAPACITY;
+    uint32_t position = position_of(decoder, quality);
+    int columns = padded(analysis->width) / STRIDE, rows = padded(analysis->height) / STRIDE;
+    int channels = model->channels;
+    size_t line = (size_t)columns * channels;
+    Gain *gains = allocate(channels * sizeof *gains);
+    int16_t *latents = allocate(line * 2);
+    Entropy entropy;
+    if (!gains || !latents || entropy_open(&entropy, decoder, columns, position))
+        return ERROR_MEMORY;
+    model_gains(model, position, model->latent_bits, gains);
+    RangeEncoder coder;
+    range_encoder_open(&coder, payload + HEADER_BYTES, capacity - HEADER_BYTES);
+    const int16_t *from = analysis->analysed;
+    for (int row = 0; row < rows; row++) {
+        for (size_t i = 0; i < line; i += channels)
+            for (int c = 0; c < channels; c++)
+                latents[i + c] = (int16_t)gain_apply(gains[c], *from++);
+        entropy_encode_row(&entropy, &coder, latents);
+    }
+    size_t size = range_encoder_close(&coder);
+    if (size == SIZE_MAX) return ERROR_CAPACITY;
+    size += HEADER_BYTES;
+    put_little(payload, 0x54414c53u, 4);
+    payload[4] = FORMAT_VERSION;
+    payload[5] = CODEC_WEB;
+    put_little(payload + 6, decoder->fingerprint, 4);
+    put_little(payload + 10, analysis->width - 1, 2);
+    put_little(payload + 12, analysis->height - 1, 2);
+    put_little(payload + 14, quality, 2);
+    put_little(payload + 16, checksum(payload, size), 4);
+    return (int32_t)size;
+}

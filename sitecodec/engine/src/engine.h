@@ -1,0 +1,136 @@
+// sitecodec engine: everything that must give the same bytes on every machine.
+//
+// Arithmetic is integer throughout, but for one float32 multiply-add per output of a
+// layer (see affine() in layer.c), whose operations IEEE 754 fixes to the last bit.
+// docs/format.md is the specification; names here are the names there.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#define EXPORT(name) __attribute__((export_name(name)))
+
+enum {  // negative results of exported functions; sitecodec/engine/__init__.py words them
+    ERROR_MEMORY = -1,
+    ERROR_MODEL = -2,
+    ERROR_NOT_PAYLOAD = -3,
+    ERROR_VERSION = -4,
+    ERROR_CODEC = -5,
+    ERROR_WRONG_MODEL = -6,
+    ERROR_TOO_LARGE = -7,
+    ERROR_CHECKSUM = -8,
+    ERROR_LATENTS = -9,
+    ERROR_CAPACITY = -10,
+};
+
+enum { STRIDE = 16 };          // pixels per latent, in x and in y
+enum { MAX_CHANNELS = 1024 };  // of any tensor
+enum { MAX_OPS = 128 };
+enum { MAX_TAPS = 32 };
+enum { MAX_LEVELS = 16 };
+enum { LATENT_MAX = 32767 };   // largest |q| a payload may hold
+enum { HEADER_BYTES = 20 };
+
+// ---- memory.c: a bump allocator over the module's own memory
+void *allocate(size_t bytes);  // zeroed, 16-byte aligned; NULL when memory is full
+uint32_t crc32(uint32_t crc, const uint8_t *bytes, size_t count);
+
+// ---- range.c: range coder, 16-bit frequencies
+typedef struct {
+    uint8_t *out;
+    size_t size, capacity;
+    uint64_t low;
+    uint32_t range;
+    uint32_t pending;  // bytes held back for a carry
+    uint8_t cache;
+    uint8_t started;   // the first byte is always zero and is not written
+} RangeEncoder;
+
+typedef struct {
+    const uint8_t *in, *end;
+    uint32_t code, range;
+} RangeDecoder;
+
+void range_encoder_open(RangeEncoder *coder, uint8_t *out, size_t capacity);
+void range_encode(RangeEncoder *coder, uint32_t start, uint32_t frequency);
+size_t range_encoder_close(RangeEncoder *coder);  // size, or SIZE_MAX when it did not fit
+void range_decoder_open(RangeDecoder *coder, const uint8_t *in, size_t size);
+uint32_t range_decode_target(const RangeDecoder *coder);
+void range_decode_consume(RangeDecoder *coder, uint32_t start, uint32_t frequency);
+
+// ---- layer.c: weights and the kernels that use them
+enum { ACTIVATION_NONE, ACTIVATION_RELU, ACTIVATION_LEAKY };
+
+typedef struct {
+    int inputs, outputs;  // channels
+    int rows, columns;    // kernel; for a list of taps rows = taps and columns = 1
+    int activation;
+    int bias_levels;
+    int16_t *weights;     // packed, see layer.c
+    float *scale;         // [outputs]
+    float *biases;        // [bias_levels][outputs]
+    float *bias;          // [outputs], for the quality in use
+} Layer;
+
+// One row of `count` outputs. rows[i] points at the first input of kernel row i for the first
+// output; neighbouring outputs begin `advance` values further on. Writes whole groups of four
+// outputs: the caller clears what it did not want.
+void layer_row(const Layer *layer, const int16_t *const *rows, int advance, int16_t *out,
+               int count);
+void layer_depthwise_row(const Layer *layer, const int16_t *const *rows, int16_t *out, int count);
+void layer_set_level(Layer *layer, uint32_t position);
+
+// ---- model.c: a model file, parsed and checked
+enum { OP_INPUT, OP_CONV, OP_DEPTHWISE, OP_ADD, OP_RELU, OP_SHUFFLE, OP_UNSHUFFLE };
+
+typedef struct {
+    int kind;
+    int a, b;        // source values
+    int channels;    // of the result
+    int factor;      // shuffles
+    int stride, pad; // convolutions
+    int shift;       // log2 of the result's scale below full size
+    Layer layer;
+} Op;
+
+typedef struct {
+    uint32_t fingerprint;         // CRC-32 of the decoder's file
+    int decoder;
+    int channels, levels, latent_bits;
+    int16_t *log_gain;            // [levels][channels], log2 in 1/256
+    int op_count;
+    Op ops[MAX_OPS];              // ops[0] is the input
+    // decoder only
+    int transform_size, taps, scale_size;
+    int16_t *transform;           // |q| -> context value
+    int8_t tap_y[MAX_TAPS], tap_x[MAX_TAPS];
+    uint32_t *inverse_scale;      // 2^16 / scale
+    Layer context, hidden, output;
+} Model;
+
+// value * 2^(log_gain / 256) for one channel at a quality, as a multiplier and a right shift
+typedef struct { int32_t multiplier, shift; } Gain;
+void model_gains(const Model *model, uint32_t position, int fraction_bits, Gain *gains);
+int32_t gain_apply(Gain gain, int32_t value);
+
+// ---- entropy.c: latents <-> bits
+typedef struct {
+    Model *model;
+    int width;               // latents in a row
+    int16_t *ring;           // transformed latents of the last rows, with margins of zeros
+    int ring_rows, row;
+    int16_t *hidden_a, *hidden_b, *parameters;
+} Entropy;
+
+int entropy_open(Entropy *entropy, Model *model, int width, uint32_t position);
+int entropy_encode_row(Entropy *entropy, RangeEncoder *coder, const int16_t *latents);
+int entropy_decode_row(Entropy *entropy, RangeDecoder *coder, int16_t *latents);
+
+// ---- graph.c: layers over a picture, a row at a time
+typedef struct Graph Graph;
+typedef int (*RowSource)(void *context, int row, int16_t *out);  // 0, or an error
+Graph *graph_open(const Model *model, int width, int height, RowSource source, void *context);
+int graph_row(Graph *graph, int row, const int16_t **out);       // rows in order; 0, or an error
+
+// ---- colour.c
+void colour_from_rgb(const uint8_t *rgb, int16_t *out, int width, int padded);
+void colour_to_rgb(const int16_t *in, uint8_t *rgb, int width);

@@ -1,0 +1,68 @@
+"""The .slat container: a header of 20 bytes, then the entropy-coded latents (docs/format.md)."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import dataclass
+
+from sitecodec.errors import PayloadError
+
+MAGIC = b"SLAT"
+VERSION = 1
+MIME_TYPE = "image/x-sitecodec"
+EXTENSION = "slat"
+CODECS = ("web", "sd")
+"""Names by codec number."""
+
+_HEADER = struct.Struct("<4sBBIHHHI")
+HEADER_BYTES = _HEADER.size
+MAX_QUALITY = 10_000
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a payload says of itself."""
+
+    codec: str
+    model: int
+    """Fingerprint of the model that decodes it."""
+    width: int
+    """Pixels, 1 to 65,536."""
+    height: int
+    quality: float
+    """0 to 100, in steps of 0.01."""
+
+
+def pack(header: Header, body: bytes) -> bytes:
+    """A payload of a header and entropy-coded latents. Raises PayloadError out of range."""
+    if not (1 <= header.width <= 65536 and 1 <= header.height <= 65536):
+        raise PayloadError(
+            f"{header.width}x{header.height} pixels do not fit a payload:"
+            " resize the picture to at most 65536 a side"
+        )
+    fields = (
+        MAGIC,
+        VERSION,
+        CODECS.index(header.codec),
+        header.model,
+        header.width - 1,
+        header.height - 1,
+        round(header.quality * 100),
+    )
+    head = _HEADER.pack(*fields, 0)[:-4]
+    return head + struct.pack("<I", zlib.crc32(body, zlib.crc32(head))) + body
+
+
+def read_header(payload: bytes) -> Header:
+    """The header of a whole payload. Raises PayloadError when anything about it is wrong."""
+    if len(payload) < HEADER_BYTES or payload[:4] != MAGIC:
+        raise PayloadError("not a .slat payload: the file does not begin with SLAT")
+    _, version, codec, model, width, height, quality, checksum = _HEADER.unpack_from(payload)
+    if version != VERSION:
+        raise PayloadError(f"payload of format version {version}: update sitecodec")
+    if zlib.crc32(payload[HEADER_BYTES:], zlib.crc32(payload[: HEADER_BYTES - 4])) != checksum:
+        raise PayloadError("corrupt payload: checksum mismatch; encode the source again")
+    if codec >= len(CODECS) or quality > MAX_QUALITY:
+        raise PayloadError("payload of a codec or quality unknown here: update sitecodec")
+    return Header(CODECS[codec], model, width + 1, height + 1, quality / 100)

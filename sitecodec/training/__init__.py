@@ -1,0 +1,1 @@
+"""Training and exporting models. Needs the extra `torch`."""

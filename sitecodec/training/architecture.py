@@ -1,0 +1,193 @@
+"""The layers of the web models as lists of operations, and their float execution in torch.
+
+The same lists are what the exporter writes into a model file and what the engine interprets:
+this module is the reference the integer engine is measured against.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Weights = dict[str, Tensor]
+"""Tensors by name, as in a weights file."""
+
+COLOUR = torch.tensor(
+    [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
+)
+"""RGB (minus 0.5) to full-range BT.601 Y'CbCr."""
+
+TAPS = ((-2, 0), (-1, -1), (-1, 0), (-1, 1), (0, -2), (0, -1))
+"""Neighbours (dy, dx) that the entropy model sees, all already decoded."""
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operation; `a` and `b` index earlier values, 0 being the input."""
+
+    kind: str  # conv, depthwise, add, relu, shuffle, unshuffle
+    a: int
+    b: int = 0
+    name: str = ""  # of the weights
+    relu: bool = False
+    factor: int = 1  # of shuffles; stride of convolutions
+    pad: int = 0
+
+
+class _Builder:
+    def __init__(self) -> None:
+        self.ops: list[Op] = []
+
+    def add(self, op: Op) -> int:
+        self.ops.append(op)
+        return len(self.ops)
+
+    def conv(self, a: int, name: str, kernel: int = 1, *, relu: bool = False) -> int:
+        stride = 2 if kernel == 4 else 1
+        pad = 1 if kernel == 4 else kernel // 2
+        return self.add(Op("conv", a, name=name, relu=relu, factor=stride, pad=pad))
+
+    def residual(self, a: int, name: str) -> int:
+        inner = self.conv(self.conv(a, f"{name}.a", 3, relu=True), f"{name}.b", 3)
+        return self.add(Op("add", a, inner))
+
+    def depthwise_block(self, a: int, name: str) -> int:
+        inner = self.add(Op("depthwise", a, name=f"{name}.d", pad=2))
+        inner = self.conv(self.conv(inner, f"{name}.a", relu=True), f"{name}.b")
+        return self.add(Op("add", a, inner))
+
+    def shuffle(self, a: int, factor: int) -> int:
+        return self.add(Op("shuffle", a, factor=factor))
+
+    def unshuffle(self, a: int, factor: int) -> int:
+        return self.add(Op("unshuffle", a, factor=factor))
+
+
+def analysis_ops() -> list[Op]:
+    """Picture (3 channels) to unquantised latents (128 channels at 1/16)."""
+    net = _Builder()
+    linear = net.conv(net.unshuffle(0, 16), "analysis.linear")
+    h = net.conv(net.unshuffle(0, 4), "analysis.net.1", 3, relu=True)
+    h = net.residual(h, "analysis.net.3")
+    h = net.conv(h, "analysis.net.4", 4)
+    h = net.residual(net.residual(h, "analysis.net.5"), "analysis.net.6")
+    h = net.conv(h, "analysis.net.7", 4)
+    h = net.residual(net.residual(h, "analysis.net.8"), "analysis.net.9")
+    net.add(Op("add", linear, net.conv(h, "analysis.out")))
+    return net.ops
+
+
+def synthesis_ops() -> list[Op]:
+    """Dequantised latents to a picture."""
+    net = _Builder()
+    base = net.shuffle(net.conv(0, "synthesis.linear"), 16)
+    h = net.conv(0, "synthesis.in")
+    for i in range(2):
+        h = net.depthwise_block(h, f"synthesis.block16.{i}")
+    h = net.shuffle(net.conv(h, "synthesis.up8"), 2)
+    for i in range(2):
+        h = net.residual(h, f"synthesis.block8.{i}")
+    h = net.shuffle(net.conv(h, "synthesis.up4"), 2)
+    h = net.add(Op("add", h, net.conv(net.unshuffle(base, 4), "synthesis.base4")))
+    for i in range(2):
+        h = net.residual(h, f"synthesis.block4.{i}")
+    h = net.add(Op("relu", h))
+    net.add(Op("add", base, net.shuffle(net.conv(h, "synthesis.out", 3), 4)))
+    return net.ops
+
+
+def run(ops: list[Op], weights: Weights, value: Tensor) -> list[Tensor]:
+    """Every value of the graph, the input first; float32, (N, C, H, W)."""
+    values = [value]
+    for op in ops:
+        a = values[op.a]
+        match op.kind:
+            case "conv" | "depthwise":
+                weight = weights[f"{op.name}.weight"]
+                groups = a.shape[1] if op.kind == "depthwise" else 1
+                out = F.conv2d(
+                    a, weight, weights.get(f"{op.name}.bias"), op.factor, op.pad, 1, groups
+                )
+                out = out.relu() if op.relu else out
+            case "add":
+                out = a + values[op.b]
+            case "relu":
+                out = a.relu()
+            case "shuffle":
+                out = F.pixel_shuffle(a, op.factor)
+            case _:
+                out = F.pixel_unshuffle(a, op.factor)
+        values.append(out)
+    return values
+
+
+def to_colour(rgb: Tensor) -> Tensor:
+    """RGB in [0, 1] to the analysis' input."""
+    return torch.einsum("oc,nchw->nohw", COLOUR, rgb - 0.5)
+
+
+def from_colour(value: Tensor) -> Tensor:
+    """The synthesis' output to RGB in [0, 1], clamped."""
+    return (torch.einsum("oc,nchw->nohw", torch.linalg.inv(COLOUR), value) + 0.5).clamp(0, 1)
+
+
+def pad_to_stride(rgb: Tensor) -> Tensor:
+    """Replicates the last row and column up to a multiple of 16."""
+    return F.pad(rgb, (0, -rgb.shape[3] % 16, 0, -rgb.shape[2] % 16), mode="replicate")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the entropy model gives for every latent, with its inner values for calibration."""
+
+    mean: Tensor
+    spread: Tensor  # before softplus
+    context: Tensor
+    hidden: Tensor
+
+    @property
+    def scale(self) -> Tensor:
+        """Standard deviation of each latent."""
+        return F.softplus(self.spread) + 0.05
+
+
+def predict(weights: Weights, latents: Tensor, level_t: Tensor) -> Prediction:
+    """The entropy model over quantised latents (N, C, H, W), all positions at once."""
+    mask = torch.zeros(5, 5)
+    for dy, dx in TAPS:
+        mask[dy + 2, dx + 2] = 1
+    context = F.conv2d(
+        torch.asinh(latents),
+        weights["entropy.context.weight"] * mask,
+        weights["entropy.context.bias"],
+        padding=2,
+    )
+    context = context + (
+        weights["entropy.level.weight"] @ level_t.view(1, 1)
+        + weights["entropy.level.bias"][:, None]
+    ).view(1, -1, 1, 1)
+    context = F.leaky_relu(context, 0.1)
+    hidden = F.conv2d(context, weights["entropy.hidden.weight"], weights["entropy.hidden.bias"])
+    hidden = F.leaky_relu(hidden, 0.1)
+    mean, spread = F.conv2d(
+        hidden, weights["entropy.out.weight"], weights["entropy.out.bias"]
+    ).chunk(2, 1)
+    level = weights["entropy.scale_level.weight"] @ level_t.view(1, 1)
+    level = level + weights["entropy.scale_level.bias"][:, None]
+    return Prediction(mean, spread + level.view(1, -1, 1, 1), context, hidden)
+
+
+def ideal_bits(prediction: Prediction, latents: Tensor) -> float:
+    """The code length of the latents under the Gaussians, in bits."""
+    normal = torch.distributions.Normal(prediction.mean, prediction.scale)
+    mass = normal.cdf(latents + 0.5) - normal.cdf(latents - 0.5)
+    return float(-mass.clamp_min(1e-9).log2().sum())
+
+
+def interpolate(levels: Tensor, position: float) -> Tensor:
+    """A row of a per-level table at a continuous position."""
+    low = min(int(position), levels.shape[0] - 2)
+    return torch.lerp(levels[low], levels[low + 1], torch.tensor(position - low))
