@@ -46,7 +46,7 @@ class Verdict:
     """Why the payload is not used; '' if it is."""
 
     score: float
-    """SSIMULACRA2 of the payload's picture (of evenly placed parts, if it is large)."""
+    """SSIMULACRA2 of the payload's picture (of its sample, if it is large)."""
 
     worst_tile: float
     """The lowest SSIMULACRA2 of a 256x256 part of the payload's picture."""
@@ -67,8 +67,7 @@ def judge(
 
     `source` and `decoded` are (H, W, 3) uint8; `source_bytes` is the size of the author's file.
     """
-    where = metrics.crops(*source.shape[:2])
-    score = metrics.score(source, decoded, where)
+    score = metrics.ssimulacra2(metrics.sample(source), metrics.sample(decoded))
     tile = metrics.worst_tile(source, decoded)
     bad_part = tile < settings.min_tile_score
     avif = matching_avif(source, max(score, CONVENTIONAL_SCORE) if bad_part else score)
@@ -86,25 +85,23 @@ def judge(
 def matching_avif(source: Pixels, target: float) -> Conventional:
     """The AVIF of the lowest quality whose score is at least `target`, or of quality 100.
 
-    A large picture's quality is sought on evenly placed parts of it, stacked into one picture.
+    A large picture's quality is sought on its sample.
     """
-    where = metrics.crops(*source.shape[:2])
-    sample = np.concatenate([source[part] for part in where])
-    height = len(sample) // len(where)
-    parts = [(slice(i * height, (i + 1) * height), slice(None)) for i in range(len(where))]
+    sample = metrics.sample(source)
     trials: dict[int, Conventional] = {}
 
     def trial(quality: int) -> float:
         data = images.avif(sample, quality)
-        score = metrics.score(sample, images.decode(data), parts)
+        score = metrics.ssimulacra2(sample, images.decode(data))
         trials[quality] = Conventional(data, quality, score)
         return score
 
     quality = _lowest_quality(trial, target)
-    if len(where) == 1:
+    if sample is source:
         return trials[quality]
     data = images.avif(source, quality)
-    return Conventional(data, quality, metrics.score(source, images.decode(data), where))
+    score = metrics.ssimulacra2(sample, metrics.sample(images.decode(data)))
+    return Conventional(data, quality, score)
 
 
 def _lowest_quality(trial: Callable[[int], float], target: float) -> int:
