@@ -13,7 +13,7 @@ from sitecodec.errors import SettingsError
 from sitecodec.html import Attribute, Image
 
 if TYPE_CHECKING:
-    import jinja2
+    from jinja2 import Template
 
 TEMPLATE = "picture.html.jinja"
 
@@ -54,7 +54,7 @@ class Picture:
     height: int
 
 
-def load_template(folder: Path | None = None) -> jinja2.Template:
+def load_template(folder: Path | None = None) -> Template:
     """The picture template: that of `folder` if it has one, else ours.
 
     Raises SettingsError if `folder` is no folder or its template is not valid.
@@ -75,7 +75,7 @@ def load_template(folder: Path | None = None) -> jinja2.Template:
 
 
 def render(
-    template: jinja2.Template,
+    template: Template,
     data: bytes,
     image: Image,
     picture: Picture,

@@ -50,7 +50,7 @@ def resolve(reference: str, page: str, root: str = "/") -> Target | str:
     if not path:
         return "no file"
     rooted = path.startswith("/")
-    full = path if rooted else posixpath.dirname(quote(page)) + "/" + path
+    full = path if rooted else posixpath.dirname(_encoded(page)) + "/" + path
     decoded = os.fsdecode(unquote_to_bytes("/" + "/".join(_without_dots(full))))
     if not decoded.startswith(root):
         return "outside the site"
@@ -71,7 +71,7 @@ def base_of(page: str, href: str | None, root: str = "/") -> str | None:
     text = text.replace("\\", "/")
     if not text:
         return own
-    full = text if text.startswith("/") else posixpath.dirname(quote(own)) + "/" + text
+    full = text if text.startswith("/") else posixpath.dirname(_encoded(own)) + "/" + text
     folder = text.endswith(("/", "/.", "/..")) or text in (".", "..")
     parts = "/" + "/".join(_without_dots(full))
     return unquote(parts.rstrip("/") + "/" if folder else parts)
@@ -82,7 +82,11 @@ def to_url(path: str, base: str, root: str = "/", *, rooted: bool = False) -> st
     full = root + path
     if not rooted:
         full = posixpath.relpath(full, posixpath.dirname(base))
-    return quote(os.fsencode(full), safe="/")
+    return _encoded(full)
+
+
+def _encoded(path: str) -> str:
+    return quote(os.fsencode(path), safe="/")
 
 
 def _without_dots(path: str) -> list[str]:

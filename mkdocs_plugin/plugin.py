@@ -1,0 +1,124 @@
+"""The MkDocs plugin: hands the finished site to sitecodec.site.rewrite_site, and reports."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import click
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
+from mkdocs.plugins import BasePlugin, event_priority
+from mkdocs.structure.files import Files
+
+from mkdocs_plugin.config import SitecodecConfig, to_settings
+from sitecodec.errors import SitecodecError
+from sitecodec.settings import Settings
+from sitecodec.site import rewrite_site
+from sitecodec.summary import table
+
+# A child of "mkdocs", so that warnings count in strict mode.
+log = logging.getLogger("mkdocs.plugins.sitecodec")
+
+_IMAGES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".avif", ".svg", ".bmp")
+
+
+class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-call]
+    """Compresses the images of a built site; `mkdocs serve` shows the originals."""
+
+    def __init__(self) -> None:
+        self._serving = False
+        self._settings = Settings()
+        self._refused: dict[str, str] = {}
+
+    def on_startup(self, *, command: Literal["build", "gh-deploy", "serve"], dirty: bool) -> None:
+        """Remember whether this is the preview server."""
+        self._serving = command == "serve"
+
+    def on_config(self, config: MkDocsConfig) -> None:
+        """Check the options. Raises PluginError."""
+        folder = Path(config.config_file_path or "mkdocs.yml").resolve().parent
+        forbidden = {"docs_dir": Path(config.docs_dir), "site_dir": Path(config.site_dir)}
+        try:
+            self._settings = to_settings(self.config, folder, forbidden)
+        except SitecodecError as error:
+            raise PluginError(f"sitecodec: {error}") from error
+
+    def on_files(self, files: Files, *, config: MkDocsConfig) -> Files:
+        """Note links out of the docs folder, which MkDocs would follow silently.
+
+        Images that cannot be read, which MkDocs would stop at, are taken out of the build, so that
+        they are reported with the page that names them.
+        """
+        self._refused = {}
+        if self._serving:
+            return files
+        docs = os.path.realpath(config.docs_dir)
+        for file in list(files):
+            source = file.abs_src_path
+            if source is None or not file.src_uri.lower().endswith(_IMAGES):
+                continue
+            if not os.access(source, os.R_OK):
+                broken = Path(source).is_symlink() and not Path(source).exists()
+                self._refused[file.dest_uri] = (
+                    "is a broken link; mend or remove it"
+                    if broken
+                    else "cannot be read; check its permissions"
+                )
+                files.remove(file)
+            elif file.src_dir == config.docs_dir:
+                real = os.path.realpath(source)
+                if not Path(real).is_relative_to(docs):
+                    self._refused[file.dest_uri] = (
+                        "is a link that leaves the docs folder; replace it by a copy"
+                    )
+        return files
+
+    # After every plugin that adds or changes pages, before those that pack up the site.
+    @event_priority(-75)
+    def on_post_build(self, *, config: MkDocsConfig) -> None:
+        """Rewrite the built site; one warning for each problem. Raises PluginError."""
+        if self._serving:
+            return
+        try:
+            with _progress() as progress:
+                summary = rewrite_site(
+                    Path(config.site_dir),
+                    self._settings,
+                    base_path=urlsplit(config.site_url or "").path or "/",
+                    refused=self._refused,
+                    progress=progress,
+                )
+        except SitecodecError as error:
+            raise PluginError(f"sitecodec: {error}") from error
+        for problem in summary.problems:
+            log.warning("sitecodec: %s", problem)
+        for line in table(summary).splitlines():
+            log.info("%s", line)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar on stderr, if that is a terminal, for work of more than a second."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    start = time.monotonic()
+    with ExitStack() as stack:
+        bar: list[Any] = []
+
+        def show(done: int, total: int) -> None:
+            if not bar and time.monotonic() - start > 1 and done < total:
+                new = click.progressbar(length=total, label="sitecodec", file=sys.stderr)
+                bar.append(stack.enter_context(new))
+            for shown in bar:
+                shown.update(done - shown.pos)
+
+        yield show

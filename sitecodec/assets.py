@@ -1,0 +1,96 @@
+"""Write encoded files and pages into a built site, and clear away what is no longer named."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from sitecodec import jobs
+from sitecodec.errors import SiteError
+
+TEMPORARY = ".sitecodec-tmp"
+"""How the names of files that are being written end."""
+
+_SUFFIXES = {"slat": ".slat", "avif": ".avif", "jpeg": ".jpg"}
+_ASSET = re.compile(r"[A-Za-z0-9._-]+-[0-9a-f]{12}-[0-9]+w\.(?:jpg|avif|slat)")
+_ASSET_IN_PAGE = re.compile(rb"[0-9a-f]{12}-[0-9]+w\.(?:jpg|avif|slat)")
+
+
+@dataclass(frozen=True)
+class Asset:
+    """An encoded image: site paths of its files by format, and their common size in pixels."""
+
+    files: Mapping[str, str]
+    width: int
+    height: int
+
+
+def write(
+    site: Path, folder: str, path: str, outcome: jobs.Outcome, variants: Mapping[str, jobs.Variant]
+) -> Asset:
+    """Write the variants of the image at `path` into `folder` of the site. Raises SiteError.
+
+    They share a stem, which holds a hash over them all: a file never changes under its name, so it
+    may be cached for ever, and from the fallback's URL follows the payload's.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(variants):
+        digest.update(f"{name} {len(variants[name].data)} ".encode())
+        digest.update(variants[name].data)
+    stem = re.sub(r"[^A-Za-z0-9._]+", "-", PurePosixPath(path).stem).strip("-.")[:40] or "image"
+    files = {}
+    for name, variant in variants.items():
+        files[name] = f"{folder}/{stem}-{digest.hexdigest()[:12]}-{variant.width}w{_SUFFIXES[name]}"
+        write_file(site / files[name], variant.data)
+    return Asset(files, outcome.width, outcome.height)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, unless it has that content already. Raises SiteError."""
+    temporary = path.with_name(f".{path.name[:200]}{TEMPORARY}")
+    try:
+        exists = path.is_file()
+        if exists and path.stat().st_size == len(data) and path.read_bytes() == data:
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(data)
+        if exists:
+            shutil.copymode(path, temporary)
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise SiteError(
+            f"cannot write {path}: {error.strerror}; free some space or check the permissions"
+        ) from error
+
+
+def sweep(site: Path, folder: str, pages: Iterable[str], written: set[str]) -> int:
+    """Remove encoded files of earlier builds that no page names any more; returns how many."""
+    assets = site / folder
+    stale = [
+        path
+        for path in (assets.iterdir() if assets.is_dir() else ())
+        if _ASSET.fullmatch(path.name) and f"{folder}/{path.name}" not in written
+    ]
+    if not stale:
+        return 0
+    named: set[bytes] = set()
+    for page in pages:
+        try:
+            named.update(_ASSET_IN_PAGE.findall((site / page).read_bytes()))
+        except OSError:
+            return 0  # it may name any of them
+    removed = 0
+    for path in stale:
+        match = _ASSET_IN_PAGE.search(path.name.encode())
+        if match and match[0] not in named:
+            with contextlib.suppress(OSError):
+                path.unlink()
+                removed += 1
+    return removed

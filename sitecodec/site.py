@@ -1,0 +1,222 @@
+"""A built site in, a rewritten site out: every page's images encoded, linked and accounted for."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import zlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sitecodec import assets, html, jobs, markup, urls
+from sitecodec.assets import Asset
+from sitecodec.errors import ImageError, SiteError
+from sitecodec.settings import Settings
+from sitecodec.store import Store
+from sitecodec.summary import ImageRow, Problem, Summary
+from sitecodec.survey import File, Findings, Page, Use, page_names, printable, problems, survey
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+__all__ = ["ImageRow", "Problem", "Summary", "rewrite_site"]
+
+# Best first: the order of the <source> elements.
+_MIME_TYPES = {"slat": "image/x-sitecodec", "avif": "image/avif"}
+
+
+def rewrite_site(
+    site_dir: Path,
+    settings: Settings,
+    *,
+    base_path: str = "/",
+    refused: Mapping[str, str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Summary:
+    """Encode the images that a built site's pages show, and rewrite the pages to offer them.
+
+    `base_path` is the URL path that the site is served under, for references that begin with a
+    slash. `refused` maps site paths of images that must not be read to why (a Problem).
+    `progress` is called with the numbers of images done and in all.
+
+    An image that cannot be taken is a Problem in the summary, and its tag stays as it was. Files
+    and pages are written whole or not at all; a second run over the same site changes nothing.
+    Raises SiteError if the site cannot be read or written, SettingsError for bad templates, and
+    what the codec raises if it cannot work at all.
+    """
+    if not site_dir.is_dir():
+        raise SiteError(f"{site_dir} is not a folder; build the site first")
+    site = Path(os.path.realpath(site_dir))
+    if not Path(os.path.realpath(site / settings.asset_dir)).is_relative_to(site):
+        raise SiteError(f"{settings.asset_dir} is a link that leaves the site; remove it")
+    template = markup.load_template(settings.templates)
+    findings = Findings()
+    root = urls.site_root(base_path)
+    files: dict[str, File | str] = dict(refused or {})
+    names = list(page_names(site, findings))
+    pages = [
+        page
+        for name in names
+        if (page := survey(site, name, root, settings, files, findings)) is not None
+    ]
+    encoded = _encode(site, settings, files, findings, progress)
+    rewritten = sum(_rewrite(site, page, root, encoded, template) for page in pages)
+    written = {path for asset in encoded.values() for path in asset.files.values()}
+    return Summary(
+        images=tuple(findings.rows[path] for path in sorted(findings.rows)),
+        problems=tuple(problems(findings)),
+        pages=len(names),
+        rewritten=rewritten,
+        removed=assets.sweep(site, settings.asset_dir, names, written),
+    )
+
+
+def _encode(
+    site: Path,
+    settings: Settings,
+    files: Mapping[str, File | str],
+    findings: Findings,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, Asset]:
+    """Encode every image that is in use and write its files; returns the assets by site path."""
+    wanted: dict[str, File] = {}
+    for path in sorted(findings.uses):
+        file = files[path]
+        if isinstance(file, File):
+            wanted[path] = file
+    groups = {paths[0]: paths for paths in _same_content(wanted)}
+    first_of = {wanted[first].real: first for first in groups}
+    encoded: dict[str, Asset] = {}
+    executor = ThreadPoolExecutor(settings.workers or os.cpu_count() or 1)
+    try:
+        results = jobs.run(
+            [jobs.Job(real, settings) for real in first_of], executor, Store(settings.store)
+        )
+        for done, (job, outcome) in enumerate(results, start=1):
+            first = first_of[job.source]
+            if isinstance(outcome, jobs.Outcome) and outcome.reason == "too small":
+                outcome = _check_small(job.source) or outcome
+            for path in groups[first]:
+                if isinstance(outcome, ImageError):
+                    # The message names the file by its place on this machine; the page's problem
+                    # names it by its place in the site.
+                    message = str(outcome).removeprefix(f"{job.source}: ")
+                    for page in findings.uses[path]:
+                        findings.problem(page, path, message)
+                elif isinstance(outcome, Exception):
+                    raise outcome
+                elif variants := _worthwhile(outcome):
+                    encoded[path] = assets.write(site, settings.asset_dir, first, outcome, variants)
+                    sizes = {name: len(variant.data) for name, variant in variants.items()}
+                    findings.rows[path] = ImageRow(
+                        printable(path),
+                        outcome.source_bytes,
+                        jpeg=sizes.get("jpeg"),
+                        avif=sizes.get("avif"),
+                        payload=sizes.get("slat"),
+                        reason=outcome.reason,
+                    )
+                else:
+                    findings.leave(path, wanted[path].size, outcome.reason or "nothing smaller")
+            if progress is not None:
+                progress(done, len(groups))
+    finally:
+        executor.shutdown(cancel_futures=True)
+    return encoded
+
+
+def _same_content(files: Mapping[str, File]) -> list[list[str]]:
+    """The paths, grouped by their files' content; only files of equal size are read for that."""
+    by_size: dict[int, dict[Path, list[str]]] = {}
+    for path, file in files.items():
+        by_size.setdefault(file.size, {}).setdefault(file.real, []).append(path)
+    groups: list[list[str]] = []
+    for same_size in by_size.values():
+        by_content: dict[bytes, list[str]] = {}
+        for real, paths in same_size.items():
+            digest = b""
+            if len(same_size) > 1:
+                with contextlib.suppress(OSError), real.open("rb") as stream:
+                    digest = hashlib.file_digest(stream, "sha256").digest()
+                digest = digest or os.fsencode(real)  # unreadable: a problem of its own
+            by_content.setdefault(digest, []).extend(paths)
+        groups += by_content.values()
+    return groups
+
+
+def _check_small(source: Path) -> ImageError | None:
+    """What is wrong with a file that is too small to be encoded, as far as its ends show it."""
+    try:
+        data = source.read_bytes()
+    except OSError as error:
+        return ImageError(f"{source}: cannot be read ({error.strerror}); check its permissions")
+    ends = {b"\x89PNG\r\n\x1a\n": b"IEND\xaeB`\x82", b"\xff\xd8\xff": b"\xff\xd9", b"GIF8": b";"}
+    for start, end in ends.items():
+        if data.startswith(start):
+            if end in data:
+                return None
+            return ImageError(f"{source}: damaged image (truncated); export it again or exclude it")
+    known = (b"RIFF", b"BM", b"II*\0", b"MM\0*", b"\0\0\1\0", b"\0\0\2\0", b"\xff\x0a", b"<")
+    if data.startswith(known) or data[4:8] in (b"ftyp", b"JXL ", b"jP  "):
+        return None
+    return ImageError(f"{source}: not an image; export it again or exclude it")
+
+
+def _worthwhile(outcome: jobs.Outcome) -> dict[str, jobs.Variant]:
+    """The variants by format, without any that is not smaller than the source."""
+    variants = {v.format: v for v in outcome.variants if len(v.data) < outcome.source_bytes}
+    return variants if variants.keys() & _MIME_TYPES.keys() else {}
+
+
+def _rewrite(
+    site: Path, page: Page, root: str, encoded: Mapping[str, Asset], template: Template
+) -> bool:
+    """Replace a page's images by pictures; false if none of them was encoded."""
+    uses = [use for use in page.uses if use.target.path in encoded]
+    if not uses:
+        return False
+    place = site / page.path
+    data = _read_again(place, page.checksum)
+    first = next((n for n, use in enumerate(uses) if use.image.in_content), len(uses))
+    replacements = []
+    for number, use in enumerate(uses):
+        asset = encoded[use.target.path]
+
+        def url(name: str, use: Use = use, asset: Asset = asset) -> str:
+            return urls.to_url(asset.files[name], page.base, root, rooted=use.target.rooted)
+
+        picture = markup.Picture(
+            sources=tuple(
+                markup.Source(mime, url(name), asset.width, asset.height)
+                for name, mime in _MIME_TYPES.items()
+                if name in asset.files
+            ),
+            src=url("jpeg") + use.target.fragment if "jpeg" in asset.files else None,
+            width=asset.width,
+            height=asset.height,
+        )
+        new = markup.render(
+            template,
+            data,
+            use.image,
+            picture,
+            first=number == first,
+            lazy=number > first,
+            style=number == 0,
+        )
+        replacements.append((use.image.start, use.image.end, new))
+    assets.write_file(place, html.splice(data, replacements))
+    return True
+
+
+def _read_again(place: Path, checksum: int) -> bytes:
+    try:
+        data = place.read_bytes()
+    except OSError as error:
+        raise SiteError(f"cannot read {place}: {error.strerror}; build the site again") from error
+    if zlib.crc32(data) != checksum:
+        raise SiteError(f"{place} changed while images were encoded; build the site again")
+    return data
