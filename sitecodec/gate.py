@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sitecodec import images, metrics
-from sitecodec.codecs import Pixels
 from sitecodec.settings import Settings
+
+if TYPE_CHECKING:
+    from sitecodec.codecs import Pixels
 
 CONVENTIONAL_SCORE = 60.0
 """What an AVIF must score that stands in for a payload with a bad part (text, graphics).
@@ -109,7 +112,7 @@ def _lowest_quality(trial: Callable[[int], float], target: float) -> int:
 
     Each trial is the lowest quality that the typical curve, moved through all measured points,
     predicts to reach the target, within what is still open. It ends when the quality below has
-    failed, or after four trials if one of them reached the target.
+    failed or, by the curve's slope, would fail; or after four trials if one reached the target.
     """
     scores: dict[int, float] = {}
     failed, reached = -1, 101
@@ -125,6 +128,8 @@ def _lowest_quality(trial: Callable[[int], float], target: float) -> int:
         scores[quality] = trial(quality)
         if scores[quality] >= target:
             reached = quality
+            if quality and scores[quality] - target < _TYPICAL[quality] - _TYPICAL[quality - 1]:
+                break
         else:
             failed = quality
     return min(reached, 100)

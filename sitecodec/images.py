@@ -6,12 +6,15 @@ import io
 import threading
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from sitecodec.codecs import Pixels
 from sitecodec.errors import ImageError
+
+if TYPE_CHECKING:
+    from sitecodec.codecs import Pixels
 
 _FORMATS = ("PNG", "JPEG", "WEBP")
 # First bytes of what pages show but this package leaves alone: (offset, bytes, name).

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from sitecodec.errors import PayloadError
 
-Pixels = NDArray[np.uint8]
-"""An opaque sRGB picture, shape (height, width, 3)."""
+if TYPE_CHECKING:  # a warm build asks for identities only: it should not pay for numpy
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Pixels: TypeAlias = NDArray[np.uint8]
+    """An opaque sRGB picture, shape (height, width, 3)."""
 
 
 class Codec(Protocol):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from sitecodec import engine, models, payload
-from sitecodec.codecs import Pixels
 from sitecodec.errors import PayloadError
+
+if TYPE_CHECKING:
+    from sitecodec.codecs import Pixels
 
 
 @dataclass(frozen=True)
