@@ -29,9 +29,10 @@ class Use:
 
 @dataclass(frozen=True)
 class Page:
+    """A page that shows images of the site; `base` is the URL path its references start from."""
+
     path: str
     base: str
-    """URL path that its references are relative to."""
     checksum: int
     uses: tuple[Use, ...]
 
@@ -54,9 +55,11 @@ class Findings:
     """The pages that show each image which is to be encoded."""
 
     def leave(self, path: str, size: int, reason: str) -> None:
+        """Note an image that stays as it is."""
         self.rows.setdefault(path, ImageRow(printable(path), size, reason=reason))
 
     def problem(self, page: str, image: str, message: str) -> None:
+        """Note what is wrong with an image, or with a page (`image` is '' then)."""
         pages = self.problems.setdefault((image, message), [])
         if page not in pages[-1:]:
             pages.append(page)
@@ -135,6 +138,7 @@ def survey(
 
 
 def problems(findings: Findings) -> Iterator[Problem]:
+    """The problems found, one for each image and kind, however many pages show it."""
     for (image, message), pages in findings.problems.items():
         others = [printable(page) for page in pages[1:]]
         if others:
