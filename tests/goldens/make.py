@@ -1,0 +1,61 @@
+"""Adds goldens: payloads that must decode to the same pixels for ever.
+
+Existing ones are never rewritten. Run as `python tests/goldens/make.py` after adding to CASES.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from sitecodec.codecs import get
+
+HERE = Path(__file__).parent
+CASES = {
+    "dot": (1, 1, 50.0),
+    "sliver": (1, 70, 0.0),
+    "odd": (37, 53, 33.33),
+    "tile": (64, 64, 100.0),
+    "noise": (48, 80, 75.0),
+    "wide": (96, 320, 20.0),
+    "photo": (272, 400, 60.0),
+}
+
+
+def picture(name: str, height: int, width: int) -> np.ndarray:
+    """A picture in integer arithmetic, the same everywhere: gradients, edges, texture."""
+    y, x = np.mgrid[0:height, 0:width].astype(np.int64)
+    seed = sum(name.encode())
+    noise = (x * 7919 + y * 104729 + seed * 31 + (x * y * (x + 3)) % 977) * 2654435761 % 2**32 >> 24
+    if name == "noise":
+        return np.stack([noise, np.roll(noise, 5), np.roll(noise, 9)], -1).astype(np.uint8)
+    ramp = (x * 255 // max(width - 1, 1) + y * 127 // max(height - 1, 1)) * 2 // 3
+    disc = ((x - width // 2) ** 2 + (y - height // 2) ** 2 < (min(width, height) // 3) ** 2) * 90
+    stripes = ((x + 2 * y) // 5 % 2) * 40 * (y > height // 2)
+    grain = noise // 16
+    channels = [ramp + disc + grain, 255 - ramp + stripes + grain, 128 + disc - stripes + grain]
+    return np.stack(channels, -1).clip(0, 255).astype(np.uint8)
+
+
+def main() -> None:
+    index = HERE / "goldens.json"
+    known = json.loads(index.read_text()) if index.exists() else {}
+    codec = get("web")
+    for name, (height, width, quality) in CASES.items():
+        if f"{name}.slat" in known:
+            continue
+        pixels = picture(name, height, width)
+        payload = codec.encode(pixels, quality)
+        (HERE / f"{name}.slat").write_bytes(payload)
+        known[f"{name}.slat"] = {
+            "width": width,
+            "height": height,
+            "quality": quality,
+            "sha256": hashlib.sha256(codec.decode(payload).tobytes()).hexdigest(),
+        }
+    index.write_text(json.dumps(known, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

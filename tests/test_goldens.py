@@ -1,0 +1,61 @@
+import hashlib
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from sitecodec import engine, models
+from sitecodec.codecs import get
+from tests.goldens import make
+
+GOLDENS = Path(make.__file__).parent
+INDEX = json.loads((GOLDENS / "goldens.json").read_text())
+NODE = shutil.which("node")
+needs_node = pytest.mark.skipif(NODE is None, reason="node is not installed")
+
+
+@pytest.mark.parametrize("name", INDEX)
+def test_golden_decodes_to_the_same_pixels_for_ever(name):
+    pixels = get("web").decode((GOLDENS / name).read_bytes())
+    assert pixels.shape == (INDEX[name]["height"], INDEX[name]["width"], 3)
+    assert hashlib.sha256(pixels.tobytes()).hexdigest() == INDEX[name]["sha256"]
+
+
+@pytest.mark.parametrize("name", INDEX)
+def test_encoding_gives_the_golden_bytes(name):
+    entry = INDEX[name]
+    pixels = make.picture(name.removesuffix(".slat"), entry["height"], entry["width"])
+    assert get("web").encode(pixels, entry["quality"]) == (GOLDENS / name).read_bytes()
+
+
+def run_node(*arguments):
+    command = [NODE, Path(__file__).with_name("engine.mjs"), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@needs_node
+@pytest.mark.parametrize("name", INDEX)
+def test_node_decodes_to_the_same_pixels(name):
+    model = models.FOLDER / "web-0.decoder.slm"
+    assert run_node("decode", engine.WASM, model, GOLDENS / name) == INDEX[name]["sha256"]
+
+
+@needs_node
+def test_node_encodes_to_the_same_bytes(tmp_path):
+    for name in ("odd.slat", "photo.slat"):
+        entry = INDEX[name]
+        pixels = make.picture(name.removesuffix(".slat"), entry["height"], entry["width"])
+        (tmp_path / "pixels").write_bytes(pixels.tobytes())
+        got = run_node(
+            "encode",
+            engine.WASM,
+            models.FOLDER / "web-0.decoder.slm",
+            models.FOLDER / "web-0.encoder.slm",
+            tmp_path / "pixels",
+            str(entry["width"]),
+            str(entry["height"]),
+            str(round(entry["quality"] * 100)),
+        )
+        assert got == hashlib.sha256((GOLDENS / name).read_bytes()).hexdigest()
