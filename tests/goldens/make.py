@@ -20,12 +20,19 @@ CASES = {
     "noise": (48, 80, 75.0),
     "wide": (96, 320, 20.0),
     "photo": (272, 400, 60.0),
+    "static": (40, 56, 100.0),
+    "checker": (64, 96, 100.0),
 }
 
 
 def picture(name: str, height: int, width: int) -> np.ndarray:
     """A picture in integer arithmetic, the same everywhere: gradients, edges, texture."""
     y, x = np.mgrid[0:height, 0:width].astype(np.int64)
+    if name == "static":
+        data = hashlib.shake_128(b"static").digest(height * width * 3)
+        return np.frombuffer(data, np.uint8).reshape(height, width, 3)
+    if name == "checker":  # the largest latents there are
+        return np.repeat(((x // 16 + y // 16) % 2 * 255)[..., None], 3, -1).astype(np.uint8)
     seed = sum(name.encode())
     noise = (x * 7919 + y * 104729 + seed * 31 + (x * y * (x + 3)) % 977) * 2654435761 % 2**32 >> 24
     if name == "noise":
