@@ -5,25 +5,27 @@ Run as `python -m sitecodec.engine.tables`.
 
 from __future__ import annotations
 
-from decimal import Decimal, getcontext
+from decimal import Decimal, localcontext
 from pathlib import Path
 
+DIGITS = 60
 PHI_SIZE = 321
 """Entries of PHI: the standard normal distribution from 0 to 5 in steps of 1/64."""
 
 
 def exp2_table() -> list[int]:
     """Round(2^15 · 2^(i/256)) for i in 0…255."""
-    return [int((Decimal(2) ** (Decimal(i) / 256) * 2**15).to_integral_value()) for i in range(256)]
+    with localcontext(prec=DIGITS):
+        powers = [Decimal(2) ** (Decimal(i) / 256) * 2**15 for i in range(256)]
+        return [int(power.to_integral_value()) for power in powers]
 
 
 def phi_table() -> list[int]:
-    """Round(2^16 · Φ(i/64)) for i in 0…320, from the series of Φ about 0 in 60 digits."""
-    root = (2 * _pi()).sqrt()
-    return [
-        int(((Decimal(1) / 2 + _integral(Decimal(i) / 64) / root) * 2**16).to_integral_value())
-        for i in range(PHI_SIZE)
-    ]
+    """Round(2^16 · Φ(i/64)) for i in 0…320, from the series of Φ about 0."""
+    with localcontext(prec=DIGITS):
+        root = (2 * _pi()).sqrt()
+        values = [Decimal("0.5") + _integral(Decimal(i) / 64) / root for i in range(PHI_SIZE)]
+        return [int((value * 2**16).to_integral_value()) for value in values]
 
 
 def _integral(z: Decimal) -> Decimal:
@@ -52,7 +54,6 @@ def _rows(values: list[int]) -> str:
 
 def main() -> None:
     """Write the header."""
-    getcontext().prec = 60
     text = (
         "// Written by tables.py; not edited by hand.\n#pragma once\n#include <stdint.h>\n\n"
         "// 2^15 * 2^(i / 256)\n"
