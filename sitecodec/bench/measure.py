@@ -1,0 +1,241 @@
+"""Encode, decode and score pictures with every codec at several qualities.
+
+A curve is the mean over the pictures at each quality. Times are those of one thread working
+alone; only the scores use all processors.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sitecodec.errors import ImageError, SitecodecError
+from sitecodec.settings import Settings
+
+if TYPE_CHECKING:
+    from sitecodec.codecs import Pixels
+
+# Pillow's qualities that take photographs from about 0.1 to 1 bit per pixel; for `web` those of
+# the levels its model was trained at.
+_QUALITIES = {
+    "jpeg": (5, 10, 15, 20, 30, 40, 50),
+    "webp": (0, 5, 10, 20, 30, 45, 60),
+    "avif": (10, 20, 30, 40, 50, 65),
+    "web": (0, 20, 40, 60, 80, 100),
+}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One quality of one codec: of one picture, or the mean over all."""
+
+    quality: float
+    bpp: float
+    """Bits per pixel of the whole file."""
+    psnr: float
+    """In dB; infinite for a lossless result, as is ms_ssim."""
+    ms_ssim: float
+    """In dB: -10 log10(1 - index), so that equal steps look equal."""
+    ssimulacra2: float
+    encode_seconds: float
+    """Per megapixel; the median over the pictures, as is decode_seconds."""
+    decode_seconds: float
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a run measured."""
+
+    curves: dict[str, tuple[Point, ...]]
+    """By codec, in the order of rising quality; empty if no picture could be measured."""
+    pictures: int
+    pixels: int
+    sampled: int
+    """How many pictures were so large that two of their scores are those of a sample."""
+    problems: tuple[str, ...]
+    """A line for each picture that could not be measured."""
+
+
+@dataclass(frozen=True)
+class _Codec:
+    encode: Callable[[Pixels, float], bytes]
+    decode: Callable[[bytes], Pixels]
+
+
+def run(images: Sequence[Path], *, progress: Callable[[int, int], None] | None = None) -> Results:
+    """Measure all codecs on PNG, JPEG or WebP files of opaque pictures.
+
+    `progress` is called with the encodes done and their total. MS-SSIM and SSIMULACRA2 of a
+    picture over a megapixel are those of `metrics.sample`. A picture that cannot be measured by
+    all codecs becomes a problem and counts in no curve.
+    """
+    from sitecodec import metrics
+
+    total = len(images) * sum(map(len, _QUALITIES.values()))
+    measured: list[dict[str, list[Point]]] = []
+    problems = []
+    pixels = sampled = 0
+    with ThreadPoolExecutor(os.cpu_count()) as executor, _one_avif_thread():
+        codecs = _codecs()
+        for number, path in enumerate(images):
+            done = total // len(images) * number
+
+            def step(trials: int, done: int = done) -> None:
+                if progress:
+                    progress(done + trials, total)
+
+            try:
+                picture = _load(path)
+                measured.append(_measure(picture, codecs, executor, step))
+            except (SitecodecError, OSError, ValueError, MemoryError) as error:
+                problems.append(_problem(path, error))
+            else:
+                pixels += picture.shape[0] * picture.shape[1]
+                sampled += metrics.sample(picture) is not picture
+            step(total // len(images))
+    curves = {
+        name: tuple(_mean([points[name][i] for points in measured]) for i in range(len(qualities)))
+        for name, qualities in _QUALITIES.items()
+        if measured
+    }
+    return Results(curves, len(measured), pixels, sampled, tuple(problems))
+
+
+def _load(path: Path) -> Pixels:
+    from sitecodec import images
+
+    loaded = images.load(path.read_bytes(), str(path), Settings().max_pixels)
+    if isinstance(loaded, images.LeftAlone):
+        raise ImageError(f"{path}: {loaded.reason}; give opaque, still PNG, JPEG or WebP pictures")
+    return loaded.pixels
+
+
+def _codecs() -> dict[str, _Codec]:
+    from sitecodec import codecs, images
+
+    web = codecs.get("web")
+    return {
+        "jpeg": _Codec(
+            lambda pixels, quality: _pillow(
+                pixels, "JPEG", quality=int(quality), optimize=True, progressive=True
+            ),
+            _decode_pillow,
+        ),
+        "webp": _Codec(
+            lambda pixels, quality: _pillow(pixels, "WEBP", quality=int(quality), method=6),
+            _decode_pillow,
+        ),
+        "avif": _Codec(lambda pixels, quality: images.avif(pixels, int(quality)), _decode_pillow),
+        "web": _Codec(web.encode, web.decode),
+    }
+
+
+def _pillow(pixels: Pixels, format_name: str, **options: Any) -> bytes:  # noqa: ANN401
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format_name, **options)
+    return buffer.getvalue()
+
+
+def _decode_pillow(data: bytes) -> Pixels:
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data), formats=["JPEG", "WEBP", "AVIF"]) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+@contextmanager
+def _one_avif_thread() -> Iterator[None]:
+    """Pillow has no argument for the threads of AVIF's decoder, only this global."""
+    from PIL import AvifImagePlugin
+
+    before = AvifImagePlugin.DEFAULT_MAX_THREADS
+    AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    try:
+        yield
+    finally:
+        AvifImagePlugin.DEFAULT_MAX_THREADS = before
+
+
+def _measure(
+    picture: Pixels,
+    codecs: dict[str, _Codec],
+    executor: ThreadPoolExecutor,
+    step: Callable[[int], None],
+) -> dict[str, list[Point]]:
+    """The points of one picture by codec. Nothing is scored while something is timed."""
+    megapixels = picture.shape[0] * picture.shape[1] / 1e6
+    points: dict[str, list[Point]] = {name: [] for name in codecs}
+    waiting: list[tuple[str, float, int, float, float, Pixels]] = []
+    trials = 0
+
+    def score_waiting() -> None:
+        scores: list[Future[tuple[float, float, float]]] = [
+            executor.submit(_scores, picture, decoded) for *_, decoded in waiting
+        ]
+        for (name, quality, size, encode, decode, _), future in zip(waiting, scores, strict=True):
+            psnr, ms_ssim, ssimulacra2 = future.result()
+            bpp = size * 8 / (megapixels * 1e6)
+            points[name].append(Point(quality, bpp, psnr, ms_ssim, ssimulacra2, encode, decode))
+        waiting.clear()
+        step(trials)
+
+    for name, codec in codecs.items():
+        codec.decode(codec.encode(picture[:16, :16], 50))  # loads what is loaded once
+        for quality in _QUALITIES[name]:
+            start = time.perf_counter()
+            data = codec.encode(picture, quality)
+            middle = time.perf_counter()
+            decoded = codec.decode(data)
+            end = time.perf_counter()
+            encode, decode = (middle - start) / megapixels, (end - middle) / megapixels
+            waiting.append((name, quality, len(data), encode, decode, decoded))
+            trials += 1
+            # Not all at the end: the decoded pictures of a large one would fill the memory.
+            if len(waiting) >= (os.cpu_count() or 1):
+                score_waiting()
+    score_waiting()
+    return points
+
+
+def _scores(reference: Pixels, decoded: Pixels) -> tuple[float, float, float]:
+    """PSNR, MS-SSIM (dB) and SSIMULACRA2."""
+    from sitecodec import metrics
+
+    psnr = metrics.psnr(reference, decoded)
+    reference, decoded = metrics.sample(reference), metrics.sample(decoded)
+    index = metrics.ms_ssim(reference, decoded)
+    decibel = -10 * math.log10(1 - index) if index < 1 else math.inf
+    return psnr, decibel, metrics.ssimulacra2(reference, decoded)
+
+
+def _mean(points: Sequence[Point]) -> Point:
+    """Means of rate and quality, medians of times."""
+    return Point(
+        quality=points[0].quality,
+        bpp=statistics.fmean(p.bpp for p in points),
+        psnr=statistics.fmean(p.psnr for p in points),
+        ms_ssim=statistics.fmean(p.ms_ssim for p in points),
+        ssimulacra2=statistics.fmean(p.ssimulacra2 for p in points),
+        encode_seconds=statistics.median(p.encode_seconds for p in points),
+        decode_seconds=statistics.median(p.decode_seconds for p in points),
+    )
+
+
+def _problem(path: Path, error: Exception) -> str:
+    """One line that names the file."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{path}: {error.strerror.lower()}; check the name"
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if str(path) in text else f"{path}: {text}"

@@ -1,0 +1,154 @@
+"""Show what a run of the benchmark measured: table, plot, JSON and Bjøntegaard rates."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sitecodec.bench.measure import Point, Results
+from sitecodec.errors import SitecodecError
+
+ANCHOR = "avif"
+"""The codec whose rates the others' are compared with."""
+
+METRICS = ("psnr", "ms_ssim", "ssimulacra2")
+
+_LABELS = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF", "web": "sitecodec web"}
+_STYLES = {
+    "jpeg": ("#8a8a8a", "s"),
+    "webp": ("#c27c0e", "^"),
+    "avif": ("#1f6fb4", "D"),
+    "web": ("#c0304a", "o"),
+}
+_AXES = {"psnr": "PSNR (dB)", "ms_ssim": "MS-SSIM (dB)", "ssimulacra2": "SSIMULACRA2"}
+
+
+def bd_rates(results: Results) -> dict[str, dict[str, float | None]]:
+    """Bjøntegaard rates against AVIF by codec and metric, in per cent; negative is smaller.
+
+    Over the interval of quality that both curves cover; None where there is none.
+    """
+    return {
+        name: {metric: _bd_rate(results.curves[ANCHOR], curve, metric) for metric in METRICS}
+        for name, curve in results.curves.items()
+        if name != ANCHOR
+    }
+
+
+def to_json(results: Results) -> dict[str, Any]:
+    """The curves and Bjøntegaard rates as values that JSON has; None for what is infinite."""
+
+    def finite(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    return {
+        "curves": {
+            name: [{key: finite(value) for key, value in vars(point).items()} for point in curve]
+            for name, curve in results.curves.items()
+        },
+        "bd_rate": bd_rates(results),
+    }
+
+
+def write_json(results: Results, path: Path) -> None:
+    """Write `to_json` to a file."""
+    path.write_text(json.dumps(to_json(results), indent=1) + "\n", encoding="utf-8")
+
+
+def render_table(results: Results) -> str:
+    """Curves and Bjøntegaard rates as text of at most 80 columns."""
+    if not results.curves:
+        return "no picture could be measured"
+    lines = [
+        f"{results.pictures} picture{'s' * (results.pictures != 1)},"
+        f" {results.pixels / 1e6:.2f} megapixels; encode and decode on one thread",
+        "",
+        "                            PSNR  MS-SSIM  SSIMULA-    encode    decode",
+        "codec          quality    bpp    dB       dB      CRA2      s/MP      s/MP",
+    ]
+    for name, curve in results.curves.items():
+        for i, p in enumerate(curve):
+            lines.append(
+                f"{_LABELS[name] if not i else '':<14} {p.quality:>7g} {p.bpp:>6.3f}"
+                f" {p.psnr:>5.2f} {p.ms_ssim:>8.2f} {p.ssimulacra2:>9.1f}"
+                f" {p.encode_seconds:>9.3f} {p.decode_seconds:>9.3f}"
+            )
+    lines += [
+        "",
+        f"bytes at equal quality against {_LABELS[ANCHOR]} (BD-rate)",
+        "codec              PSNR   MS-SSIM  SSIMULACRA2",
+    ]
+    for name, rates in bd_rates(results).items():
+        psnr, ms_ssim, ssimulacra2 = (
+            "-" if rate is None else f"{rate:+.1f} %" for rate in rates.values()
+        )
+        lines.append(f"{_LABELS[name]:<14} {psnr:>8}  {ms_ssim:>8}  {ssimulacra2:>11}")
+    if results.sampled:
+        lines += [
+            "",
+            f"{results.sampled} over a megapixel: MS-SSIM and SSIMULACRA2 of 16 parts of each",
+        ]
+    return "\n".join(lines)
+
+
+def plot(results: Results, path: Path) -> None:
+    """Draw the curves in three panels; the suffix of the file (.svg, .png, .pdf) says how.
+
+    Raises SitecodecError without matplotlib, for an unknown suffix or an unwritable file.
+    """
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise SitecodecError(
+            "plots need matplotlib: install it with  pip install 'sitecodec[bench]'"
+        ) from error
+    # A fixed salt and no date: the same results give the same file.
+    with matplotlib.rc_context({"svg.hashsalt": "sitecodec", "font.size": 10}):
+        figure = Figure(figsize=(13, 4.4), layout="constrained", facecolor="white")
+        for axes, metric in zip(figure.subplots(1, 3), METRICS, strict=True):
+            for name, curve in results.curves.items():
+                colour, marker = _STYLES[name]
+                rates, scores = _finite(curve, metric)
+                axes.plot(
+                    rates,
+                    scores,
+                    color=colour,
+                    marker=marker,
+                    markersize=5,
+                    linewidth=2.2 if name == "web" else 1.5,
+                    label=_LABELS[name],
+                )
+            axes.set_xlabel("bits per pixel")
+            axes.set_ylabel(_AXES[metric])
+            axes.set_xlim(left=0)
+            axes.grid(color="#dddddd", linewidth=0.7)
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.legend(loc="lower right", frameon=False)
+        figure.suptitle(
+            f"{results.pictures} picture{'s' * (results.pictures != 1)}, mean at each quality"
+        )
+        date = {"Date": None} if path.suffix.lower() == ".svg" else {}
+        try:
+            figure.savefig(path, dpi=150, metadata=date)
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise SitecodecError(f"{path}: cannot write the plot ({reason[:100]})") from error
+
+
+def _bd_rate(anchor: Sequence[Point], curve: Sequence[Point], metric: str) -> float | None:
+    from sitecodec import metrics
+
+    anchor_points, points = (
+        [(point.bpp, float(getattr(point, metric))) for point in each] for each in (anchor, curve)
+    )
+    return metrics.bd_rate(anchor_points, points)
+
+
+def _finite(curve: Sequence[Point], metric: str) -> tuple[list[float], list[float]]:
+    points = [(point.bpp, float(getattr(point, metric))) for point in curve]
+    points = [point for point in points if math.isfinite(point[1])]
+    return [rate for rate, _ in points], [score for _, score in points]
