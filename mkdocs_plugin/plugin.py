@@ -16,7 +16,7 @@ import click
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.plugins import BasePlugin, event_priority
-from mkdocs.structure.files import Files
+from mkdocs.structure.files import Files, InclusionLevel
 
 from mkdocs_plugin.config import SitecodecConfig, to_settings
 from sitecodec.errors import SitecodecError
@@ -54,14 +54,14 @@ class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-c
     def on_files(self, files: Files, *, config: MkDocsConfig) -> Files:
         """Note links out of the docs folder, which MkDocs would follow silently.
 
-        Images that cannot be read, which MkDocs would stop at, are taken out of the build, so that
-        they are reported with the page that names them.
+        Images that cannot be read, which MkDocs would stop at, are left out of the built site, so
+        that they are reported with the page that names them.
         """
         self._refused = {}
         if self._serving:
             return files
         docs = os.path.realpath(config.docs_dir)
-        for file in list(files):
+        for file in files:
             source = file.abs_src_path
             if source is None or not file.src_uri.lower().endswith(_IMAGES):
                 continue
@@ -72,7 +72,7 @@ class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-c
                     if broken
                     else "cannot be read; check its permissions"
                 )
-                files.remove(file)
+                file.inclusion = InclusionLevel.EXCLUDED
             elif file.src_dir == config.docs_dir:
                 real = os.path.realpath(source)
                 if not Path(real).is_relative_to(docs):

@@ -17,14 +17,18 @@ if TYPE_CHECKING:
 
 TEMPLATE = "picture.html.jinja"
 
-# width and height attributes reserve a picture's space before it loads, but under a style sheet
-# that limits the width and says nothing of the height (MkDocs' own theme is one) they would squash
-# it; and a <picture> around an image must not become a box of its own in a flex or grid layout.
-# :where() has no specificity, so that any rule of the site wins. It stands in a page's first
-# picture rather than in its head because a theme that swaps page contents by script drops the rest.
+# What a <picture> must not change of a page's layout. Its sources and itself must not become boxes
+# of a flex or grid container. The width and height we add reserve the space before an image loads,
+# but under a style sheet that limits the width and says nothing of the height (MkDocs' own theme is
+# one) they would squash it. :where() has no specificity, so that any rule of the site wins. The
+# last rule is Material's for an aligned image that stands alone, which the sources hide from it.
+# All this stands in a page's first picture rather than in its head, because a theme that loads
+# pages by script may keep the head of the page before.
 _STYLE = (
     "<style>:where(picture[data-sitecodec]){display:contents}"
-    ":where(img[data-sitecodec]){height:auto}</style>"
+    ":where(picture[data-sitecodec]>source){display:none}"
+    ":where(img[data-sitecodec]){height:auto}"
+    ".md-typeset picture:only-child>img[align]{margin-top:0}</style>"
 )
 _STYLED_SIZE = re.compile(r"(?:width|height)\s*:", re.IGNORECASE)
 _PLAIN_PIXELS = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
