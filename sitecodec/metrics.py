@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 # implementation pairs them with the wrong terms when there are fewer, and scores jump by ±30.
 _FULL_SCALES_SIDE = 256
 _SMALLEST_FULL_SIDE = 225  # halves, rounded up, five times to 8
+# Chosen on Kodak pictures with and without text put in, coded by AVIF and by the web codec: the
+# worse of the two tiles that rank worst is within 0.4 of the true minimum on average.
+_EDGE_WEIGHT = 2.0
 _SAMPLE_PIXELS = 16 * _FULL_SCALES_SIDE**2
 # Wang, Simoncelli and Bovik, "Multi-scale structural similarity", Asilomar 2003.
 _MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -73,10 +76,8 @@ def sample(pixels: Pixels) -> Pixels:
 def worst_tile(reference: Pixels, distorted: Pixels, tile: int = 256, candidates: int = 3) -> float:
     """The lowest SSIMULACRA2 of any tilextile part; the whole picture's if it is smaller.
 
-    Tiles cover the picture, those at its edges shifted inwards. All are ranked by the mean of
-    1 - SSIM (Wang et al. 2004) of luma at a half and a quarter of the resolution, where
-    SSIMULACRA2 has most of its weight; only the `candidates` that rank worst are scored. On Kodak
-    at low quality the truly worst tile is among the first two of that ranking 96 times in 100.
+    Tiles cover the picture, those at its edges shifted inwards. All are ranked by a cheap stand-in
+    for SSIMULACRA2, and only the `candidates` that rank worst are scored.
     """
     import numpy as np
 
@@ -86,13 +87,15 @@ def worst_tile(reference: Pixels, distorted: Pixels, tile: int = 256, candidates
     for top in _starts(height, tile):
         rows = slice(top, top + tile)
         # A row of tiles at a time, so that memory does not grow with the picture.
-        maps = _structure_errors(_luma(reference[rows]), _luma(distorted[rows]))
+        half, quarter, edges = _error_maps(_luma(reference[rows]), _luma(distorted[rows]))
         for left in _starts(width, tile):
-            error = sum(
-                float(np.mean(plane[:, left // scale : -(-(left + tile) // scale)]))
-                for scale, plane in maps
+            right = left + tile
+            narrow = slice(left // 4, -(-right // 4))
+            error = np.mean(half[:, left // 2 : -(-right // 2)]) + np.mean(quarter[:, narrow])
+            error += _EDGE_WEIGHT * sum(
+                np.mean(np.maximum(e[:, narrow], 0) ** 4) ** 0.25 for e in edges
             )
-            ranked.append((-error, rows, slice(left, left + tile)))
+            ranked.append((-float(error), rows, slice(left, right)))
     ranked.sort(key=lambda item: item[0])
     return min(
         ssimulacra2(reference[rows, columns], distorted[rows, columns])
@@ -173,7 +176,7 @@ def bd_rate(
 def _rising(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """(quality, log rate), strictly rising in both; not usable points left out."""
     curve: list[tuple[float, float]] = []
-    for rate, quality in sorted(points):
+    for rate, quality in sorted(points, key=lambda point: (point[0], -point[1])):
         if not (rate > 0 and math.isfinite(rate) and math.isfinite(quality)):
             continue
         if not curve or (quality > curve[-1][0] and math.log(rate) > curve[-1][1]):
@@ -228,28 +231,32 @@ def _luma(pixels: Pixels) -> Plane:
     return luma
 
 
-def _structure_errors(reference: Plane, distorted: Plane) -> list[tuple[int, Plane]]:
-    """(scale, map of 1 - SSIM) at a half and a quarter of the resolution, 7x7 uniform windows."""
-    import numpy as np
+def _error_maps(reference: Plane, distorted: Plane) -> tuple[Plane, Plane, tuple[Plane, Plane]]:
+    """What ranks tiles: two of SSIMULACRA2's terms, where it has most of its weight.
+
+    1 - SSIM (Wang et al. 2004, 7x7 uniform windows) at a half and a quarter of the resolution;
+    at the quarter also how much stronger and how much weaker edges have become. SSIM alone
+    overlooks text, whose contrast outweighs its errors.
+    """
     from scipy.ndimage import uniform_filter  # type: ignore[import-untyped, unused-ignore]
 
     def mean(plane: Plane) -> Plane:
         filtered: Plane = uniform_filter(plane, 7)
         return filtered
 
-    maps: list[tuple[int, Plane]] = []
-    for scale in (2, 4):
+    errors: list[Plane] = []
+    for _ in range(2):
         reference, distorted = _halve(reference), _halve(distorted)
         mu_x, mu_y = mean(reference), mean(distorted)
         var_x = mean(reference * reference) - mu_x * mu_x
         var_y = mean(distorted * distorted) - mu_y * mu_y
         cov = mean(reference * distorted) - mu_x * mu_y
         c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-        ssim: Plane = (2 * mu_x * mu_y + c1) * (2 * cov + c2)
+        ssim = (2 * mu_x * mu_y + c1) * (2 * cov + c2)
         ssim /= (mu_x * mu_x + mu_y * mu_y + c1) * (var_x + var_y + c2)
-        error: Plane = np.float32(1) - ssim
-        maps.append((scale, error))
-    return maps
+        errors.append(1 - ssim)
+    edge = (255 + abs(distorted - mu_y)) / (255 + abs(reference - mu_x)) - 1
+    return errors[0], errors[1], (edge, -edge)
 
 
 def _halve(plane: Plane) -> Plane:
