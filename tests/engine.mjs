@@ -39,7 +39,7 @@ if (what === "decode") {
   const encoder = load(encoderPath);
   const analysis = check(
     engine.sc_analyse(encoder, put(readFileSync(pixelsPath)), Number(width), Number(height)));
-  const capacity = width * height * 3 + 65536;
+  const capacity = width * height + 65536;
   const out = check(engine.sc_alloc(capacity));
   hash.update(get(out, check(engine.sc_encode(analysis, decoder, Number(quality), out, capacity))));
 }

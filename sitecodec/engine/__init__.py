@@ -6,6 +6,7 @@ memory is gone when it ends. While the engine works, Python's global lock is rel
 
 from __future__ import annotations
 
+import atexit
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,7 +77,7 @@ def encode_many(pixels: NDArray[np.uint8], models: Models, qualities: list[float
     import numpy as np
 
     height, width, _ = pixels.shape
-    capacity = height * width * 3 + 65536
+    capacity = height * width + 65536  # the latents of pure noise take less than half of it
     with _session() as engine:
         model = engine.load(models.encoder)
         decoder = engine.load(models.decoder)
@@ -157,6 +158,8 @@ def _module() -> tuple[wasmtime.Engine, wasmtime.Module]:
     config = wasmtime.Config()
     config.cache = True
     engine = wasmtime.Engine(config)
+    # Left to the interpreter's end, their finalisers would find wasmtime already gone.
+    atexit.register(_module.cache_clear)
     try:
         return engine, wasmtime.Module.from_file(engine, str(WASM))
     except (OSError, wasmtime.WasmtimeError) as error:

@@ -1,7 +1,8 @@
 #include "engine.h"
 
 extern uint8_t __heap_base;
-static size_t top;
+static size_t top;   // end of what is allocated
+static size_t used;  // end of what ever was: memory beyond is still zero
 
 static size_t heap_top(void) {
     if (!top) top = ((size_t)&__heap_base + 15) & ~(size_t)15;
@@ -16,7 +17,8 @@ void *allocate(size_t bytes) {
     if (end > have && __builtin_wasm_memory_grow(0, (end - have + 0xffff) >> 16) == (size_t)-1)
         return NULL;
     top = end;
-    __builtin_memset((void *)start, 0, bytes);
+    if (start < used) __builtin_memset((void *)start, 0, (end < used ? end : used) - start);
+    if (end > used) used = end;
     return (void *)start;
 }
 

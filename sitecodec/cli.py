@@ -1,0 +1,315 @@
+"""The command line: parse, call, print.
+
+Exit status: 0 done, 1 problems found, 2 wrong use.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+import sitecodec
+from sitecodec import settings as settings_module
+from sitecodec.errors import ImageError, SettingsError, SitecodecError
+from sitecodec.settings import Settings
+from sitecodec.store import Store, Usage
+
+FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+NEW_FILE = click.Path(path_type=Path, dir_okay=False)
+
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)B?", re.IGNORECASE)
+_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([hdw])", re.IGNORECASE)
+
+
+class _Commands(click.Group):
+    """Says what went wrong in one line, without a stack trace."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
+        """Run a command; our errors become its exit status."""
+        try:
+            return super().invoke(ctx)
+        except SettingsError as error:
+            raise click.UsageError(str(error)) from error
+        except SitecodecError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(sitecodec.__version__)
+def main() -> None:
+    """Compress a static site's images into latent payloads with JPEG fallbacks."""
+
+
+config_option = click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=settings_module.CONFIG_NAME,
+    show_default=True,
+    help="Settings in TOML; the defaults where there is no such file.",
+)
+
+
+@main.command()
+@click.argument("site_dir", type=FOLDER)
+@config_option
+@click.option("--quality", type=click.FloatRange(0, 100), help="Overrides the setting.")
+@click.option("--base-path", default="/", show_default=True, help="URL path the site is served at.")
+@click.option("--strict", is_flag=True, help="Exit with 1 if any image could not be taken.")
+def build(
+    site_dir: Path, config: Path, quality: float | None, base_path: str, strict: bool
+) -> None:
+    r"""Rewrite a built site in place.
+
+    \b
+    Example: hugo && sitecodec build public
+    """
+    from sitecodec import site, summary
+
+    settings = _settings(config, quality)
+    with progress_bar("Encoding images") as progress:
+        result = site.rewrite_site(site_dir, settings, base_path=base_path, progress=progress)
+    for problem in result.problems:
+        click.echo(f"warning: {problem}", err=True)
+    click.echo(summary.table(result))
+    if strict and result.problems:
+        raise click.ClickException(
+            f"{len(result.problems)} images could not be taken; mend or exclude them"
+        )
+
+
+@main.command()
+@click.argument("source", type=FILE)
+@click.argument("output", type=NEW_FILE)
+@click.option("--codec", type=click.Choice(["web"]), default="web", show_default=True)
+@click.option(
+    "--quality",
+    type=click.FloatRange(0, 100),
+    default=Settings.quality,
+    show_default=True,
+    help="0 is smallest, 100 is best.",
+)
+def encode(source: Path, output: Path, codec: str, quality: float) -> None:
+    r"""Encode one image to a payload.
+
+    \b
+    Example: sitecodec encode photo.jpg photo.slat --quality 60
+    """
+    from sitecodec import codecs, images
+
+    picture = images.load(_read(source), str(source), Settings.max_pixels)
+    if isinstance(picture, images.LeftAlone):
+        raise ImageError(f"{source}: {picture.reason}: keep it in its own format")
+    payload = codecs.get(codec).encode(picture.pixels, quality)
+    _write(output, payload)
+    pixels = picture.width * picture.height
+    click.echo(
+        f"{output}: {picture.width}x{picture.height}, {len(payload)} bytes,"
+        f" {8 * len(payload) / pixels:.3f} bits per pixel"
+    )
+
+
+@main.command()
+@click.argument("payload", type=FILE)
+@click.argument("output", type=NEW_FILE)
+def decode(payload: Path, output: Path) -> None:
+    r"""Decode a payload to a picture; its suffix says the format.
+
+    \b
+    Example: sitecodec decode photo.slat photo.png
+    """
+    from PIL import Image
+
+    from sitecodec import codecs
+    from sitecodec.payload import read_header
+
+    data = _read(payload)
+    pixels = codecs.get(read_header(data).codec).decode(data)
+    try:
+        Image.fromarray(pixels).save(output)
+    except ValueError as error:
+        raise click.UsageError(f"{output}: unknown picture format; use .png") from error
+    except OSError as error:
+        raise ImageError(f"cannot write {output}: {error.strerror or error}") from error
+
+
+@main.command()
+@click.argument("payload", type=FILE)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def info(payload: Path, as_json: bool) -> None:
+    r"""Say what a payload holds.
+
+    \b
+    Example: sitecodec info photo.slat
+    """
+    from sitecodec import models
+    from sitecodec.errors import ModelError
+    from sitecodec.payload import read_header
+
+    data = _read(payload)
+    header = read_header(data)
+    try:
+        name = models.find(header.model)
+    except ModelError:
+        name = "not installed"
+    values = {
+        "codec": header.codec,
+        "model": name,
+        "fingerprint": f"{header.model:08x}",
+        "width": header.width,
+        "height": header.height,
+        "quality": header.quality,
+        "bytes": len(data),
+        "bits_per_pixel": round(8 * len(data) / (header.width * header.height), 4),
+    }
+    if as_json:
+        click.echo(json.dumps(values))
+        return
+    for key, value in values.items():
+        click.echo(f"{key.replace('_', ' '):<15} {value}")
+
+
+@main.command()
+@click.argument("images", nargs=-1, required=True, type=FILE)
+@click.option("--json", "json_file", type=NEW_FILE, help="Write the figures to a file.")
+@click.option("--plot", "plot_file", type=NEW_FILE, help="Draw the curves (.svg or .png).")
+def bench(images: tuple[Path, ...], json_file: Path | None, plot_file: Path | None) -> None:
+    r"""Compare JPEG, WebP, AVIF and the web codec on your own images.
+
+    \b
+    Example: sitecodec bench docs/images/*.jpg --plot curves.svg
+    """
+    from sitecodec import bench as benchmark
+
+    with progress_bar("Measuring") as progress:
+        results = benchmark.run(images, progress=progress)
+    for problem in results.problems:
+        click.echo(f"warning: {problem}", err=True)
+    click.echo(benchmark.render_table(results))
+    if json_file:
+        benchmark.write_json(results, json_file)
+    if plot_file:
+        benchmark.plot(results, plot_file)
+    if results.problems:
+        sys.exit(1)
+
+
+@main.group()
+@config_option
+@click.pass_context
+def cache(ctx: click.Context, config: Path) -> None:
+    """Look after the store of encoded images."""
+    ctx.obj = Store(_settings(config).store)
+
+
+@cache.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def stats(store: Store, as_json: bool) -> None:
+    """Say how many entries the store has, and their size."""
+    usage = store.stats()
+    if as_json:
+        values = {"store": str(store.root), "entries": usage.entries, "bytes": usage.size}
+        click.echo(json.dumps(values))
+    else:
+        click.echo(f"{store.root}: {_usage(usage)}")
+
+
+@cache.command()
+@click.pass_obj
+def verify(store: Store) -> None:
+    """Read every entry and remove damaged ones; exit with 1 if there were any."""
+    damaged = store.verify()
+    for key in damaged:
+        click.echo(f"removed a damaged entry: {key}", err=True)
+    if damaged:
+        sys.exit(1)
+    click.echo(f"{store.root}: {_usage(store.stats())}, all sound")
+
+
+@cache.command()
+@click.option("--max-size", help="Keep at most this much, the last used: 500MB, 2GB.")
+@click.option("--max-age", help="Remove what was not used for so long: 12h, 30d, 8w.")
+@click.pass_obj
+def gc(store: Store, max_size: str | None, max_age: str | None) -> None:
+    r"""Remove entries that are old or too many.
+
+    \b
+    Example: sitecodec cache gc --max-age 30d --max-size 500MB
+    """
+    if max_size is None and max_age is None:
+        raise click.UsageError("say what to remove: --max-size, --max-age or both")
+    removed = store.gc(
+        max_bytes=None if max_size is None else _bytes(max_size),
+        max_age=None if max_age is None else _seconds(max_age),
+    )
+    click.echo(f"removed {_usage(removed)}; left {_usage(store.stats())}")
+
+
+@cache.command()
+@click.pass_obj
+def clear(store: Store) -> None:
+    """Remove all entries."""
+    click.echo(f"removed {_usage(store.clear())}")
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A bar on standard error while something lasts; nothing where no one is watching."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with click.progressbar(length=1, label=label, file=sys.stderr, show_pos=True) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        yield show
+
+
+def _settings(config: Path, quality: float | None = None) -> Settings:
+    settings = settings_module.load(config)
+    return settings if quality is None else replace(settings, quality=quality)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def _write(path: Path, data: bytes) -> None:
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise ImageError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _usage(usage: Usage) -> str:
+    noun = "entry" if usage.entries == 1 else "entries"
+    return f"{usage.entries} {noun}, {usage.size / 1e6:.1f} MB"
+
+
+def _bytes(text: str) -> int:
+    match = _SIZE.fullmatch(text.strip())
+    if not match:
+        raise click.UsageError(f"not a size: {text!r}; write 500MB or 2GB")
+    scale = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}[match[2].lower()]
+    return round(float(match[1]) * scale)
+
+
+def _seconds(text: str) -> float:
+    match = _AGE.fullmatch(text.strip())
+    if not match:
+        raise click.UsageError(f"not an age: {text!r}; write 12h, 30d or 8w")
+    return float(match[1]) * {"h": 3600, "d": 86_400, "w": 604_800}[match[2].lower()]
