@@ -1,0 +1,120 @@
+import pickle
+from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
+
+import pytest
+
+from sitecodec import settings
+from sitecodec.errors import SettingsError
+from sitecodec.settings import Settings
+
+
+def write(tmp_path, text):
+    path = tmp_path / "sitecodec.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_defaults_are_valid_frozen_and_picklable():
+    default = Settings()
+    assert pickle.loads(pickle.dumps(default)) == default
+    with pytest.raises(FrozenInstanceError):
+        default.quality = 3
+
+
+def test_a_missing_file_gives_the_defaults_with_the_store_beside_it(tmp_path):
+    loaded = settings.load(tmp_path / "sitecodec.toml")
+    assert loaded.store == tmp_path.resolve() / ".cache/sitecodec"
+    assert loaded.quality == Settings().quality
+
+
+def test_every_setting_can_be_loaded(tmp_path):
+    text = """
+        quality = 30
+        min_tile_score = -5.5
+        exclude = ["assets/logo.png", "blog/**"]
+        asset_dir = "static/latents"
+        min_bytes = 0
+        max_pixels = 1000
+        store = "../cache"
+        templates = "overrides"
+        workers = 2
+    """
+    loaded = settings.load(write(tmp_path, text))
+    base = tmp_path.resolve()
+    assert loaded == Settings(
+        quality=30,
+        min_tile_score=-5.5,
+        exclude=("assets/logo.png", "blog/**"),
+        asset_dir="static/latents",
+        min_bytes=0,
+        max_pixels=1000,
+        store=base / "../cache",
+        templates=base / "overrides",
+        workers=2,
+    )
+    assert all(f"{field.name} =" in text for field in fields(Settings))
+
+
+def test_an_absolute_path_stays_absolute(tmp_path):
+    where = tmp_path / "elsewhere"
+    assert settings.from_mapping({"store": where}, Path("/base")).store == where
+
+
+def test_templates_may_be_none():
+    assert settings.from_mapping({"templates": None}, Path("/base")).templates is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("quality", -1),
+        ("quality", 100.5),
+        ("quality", float("nan")),
+        ("quality", "high"),
+        ("quality", True),
+        ("min_tile_score", 101),
+        ("min_bytes", -1),
+        ("min_bytes", 1.5),
+        ("max_pixels", 0),
+        ("workers", -1),
+        ("workers", True),
+        ("exclude", "one.png"),
+        ("exclude", [1]),
+        ("asset_dir", ""),
+        ("asset_dir", "/abs"),
+        ("asset_dir", "a/../b"),
+        ("asset_dir", "a//b"),
+        ("asset_dir", "a\\b"),
+        ("asset_dir", 3),
+        ("store", None),
+        ("store", 3),
+        ("templates", []),
+    ],
+)
+def test_a_bad_value_is_one_line_that_names_the_setting(name, value):
+    with pytest.raises(SettingsError, match=f"^{name} must be [^\n]+$"):
+        settings.from_mapping({name: value}, Path("/base"))
+
+
+def test_an_unknown_setting_lists_the_known_ones():
+    with pytest.raises(SettingsError, match=r"unknown setting 'qualty'; known: .*quality"):
+        settings.from_mapping({"qualty": 50}, Path("/base"))
+
+
+@pytest.mark.parametrize("text", ["quality = ", "\0", "a = 1\na = 2"])
+def test_bad_toml_names_the_file(tmp_path, text):
+    with pytest.raises(SettingsError, match=r"cannot read .*sitecodec\.toml: "):
+        settings.load(write(tmp_path, text))
+
+
+def test_a_file_that_is_not_utf8_names_the_file(tmp_path):
+    path = tmp_path / "sitecodec.toml"
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(SettingsError, match="cannot read"):
+        settings.load(path)
+
+
+def test_a_folder_instead_of_a_file_names_it(tmp_path):
+    with pytest.raises(SettingsError, match="cannot read"):
+        settings.load(tmp_path)
