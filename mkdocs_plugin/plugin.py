@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
-import click
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.plugins import BasePlugin, event_priority
 from mkdocs.structure.files import Files, InclusionLevel
 
 from mkdocs_plugin.config import SitecodecConfig, to_settings
+from sitecodec.cli import progress_bar
 from sitecodec.errors import SitecodecError
 from sitecodec.settings import Settings
 from sitecodec.site import rewrite_site
@@ -88,7 +84,7 @@ class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-c
         if self._serving:
             return
         try:
-            with _progress() as progress:
+            with progress_bar("Encoding images") as progress:
                 summary = rewrite_site(
                     Path(config.site_dir),
                     self._settings,
@@ -102,23 +98,3 @@ class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-c
             log.warning("sitecodec: %s", problem)
         for line in table(summary).splitlines():
             log.info("%s", line)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None] | None]:
-    """A progress bar on stderr, if that is a terminal, for work of more than a second."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    start = time.monotonic()
-    with ExitStack() as stack:
-        bar: list[Any] = []
-
-        def show(done: int, total: int) -> None:
-            if not bar and time.monotonic() - start > 1 and done < total:
-                new = click.progressbar(length=total, label="sitecodec", file=sys.stderr)
-                bar.append(stack.enter_context(new))
-            for shown in bar:
-                shown.update(done - shown.pos)
-
-        yield show

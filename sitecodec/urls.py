@@ -50,7 +50,7 @@ def resolve(reference: str, page: str, root: str = "/") -> Target | str:
     if not path:
         return "no file"
     rooted = path.startswith("/")
-    full = path if rooted else posixpath.dirname(_encoded(page)) + "/" + path
+    full = path if rooted else _folder(page) + path
     decoded = os.fsdecode(unquote_to_bytes("/" + "/".join(_without_dots(full))))
     if not decoded.startswith(root):
         return "outside the site"
@@ -71,7 +71,7 @@ def base_of(page: str, href: str | None, root: str = "/") -> str | None:
     text = text.replace("\\", "/")
     if not text:
         return own
-    full = text if text.startswith("/") else posixpath.dirname(_encoded(own)) + "/" + text
+    full = text if text.startswith("/") else _folder(own) + text
     folder = text.endswith(("/", "/.", "/..")) or text in (".", "..")
     parts = "/" + "/".join(_without_dots(full))
     return unquote(parts.rstrip("/") + "/" if folder else parts)
@@ -83,6 +83,11 @@ def to_url(path: str, base: str, root: str = "/", *, rooted: bool = False) -> st
     if not rooted:
         full = posixpath.relpath(full, posixpath.dirname(base))
     return _encoded(full)
+
+
+def _folder(page: str) -> str:
+    """The URL path, encoded and with its last slash, of the folder that a page is in."""
+    return _encoded(page[: page.rindex("/") + 1])
 
 
 def _encoded(path: str) -> str:
