@@ -166,6 +166,8 @@ def _find(site: Path, path: str) -> File | str:
     place = site / path
     try:
         real = Path(os.path.realpath(place, strict=True))
+        if not real.is_relative_to(site):
+            return "is a link that leaves the site; replace it by a copy"
         status = real.stat()
     except FileNotFoundError:
         if place.is_symlink():
@@ -174,8 +176,6 @@ def _find(site: Path, path: str) -> File | str:
     except (OSError, ValueError) as error:
         what = (error.strerror if isinstance(error, OSError) else None) or "no such file name"
         return f"cannot be read ({what.lower()}); correct the address or the file"
-    if not real.is_relative_to(site):
-        return "is a link that leaves the site; replace it by a copy"
     if not stat.S_ISREG(status.st_mode):
         return "is not a file; correct the address"
     if status.st_size == 0:

@@ -54,7 +54,7 @@ def resolve(reference: str, page: str, root: str = "/") -> Target | str:
     decoded = os.fsdecode(unquote_to_bytes("/" + "/".join(_without_dots(full))))
     if not decoded.startswith(root):
         return "outside the site"
-    return Target(decoded[len(root) :], mark + fragment, rooted)
+    return Target(decoded[len(root) :].lstrip("/"), mark + fragment, rooted)
 
 
 def base_of(page: str, href: str | None, root: str = "/") -> str | None:

@@ -30,6 +30,7 @@ from sitecodec.urls import Target, base_of, resolve, site_root, to_url
         ("a.png?v=1&w=2", "blog/a.png"),
         ("1:1.png", "blog/1:1.png"),
         ("caf%E9.png", "blog/" + os.fsdecode(b"caf\xe9.png")),
+        ("/%2Fetc/passwd", "etc/passwd"),
         ("%2e%2e%2f..%2fx.png", "blog/../../x.png"),  # for the file system to refuse
     ],
 )

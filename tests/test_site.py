@@ -1,0 +1,444 @@
+"""sitecodec.site: whole sites are rewritten with real encodes, and nothing is lost or touched."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+
+import pytest
+from PIL import Image
+
+from sitecodec import codecs
+from sitecodec.errors import SettingsError, SiteError
+from sitecodec.html import scan
+from sitecodec.settings import Settings
+from sitecodec.site import Summary, rewrite_site
+
+PHOTOS = ("a", "b", "c")
+
+
+@pytest.fixture(scope="session")
+def photos(make: Any) -> dict[str, bytes]:
+    """Three photographs as PNG files, of which the engine makes payloads."""
+    return {name: make.file(make.photo(80, 120, seed)) for seed, name in enumerate(PHOTOS)}
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings with a store that all tests share, so that each photograph is encoded once."""
+    return Settings(store=tmp_path_factory.mktemp("store"), workers=2)
+
+
+@pytest.fixture
+def site(tmp_path: Path, photos: dict[str, bytes]) -> Path:
+    root = tmp_path / "site"
+    (root / "images").mkdir(parents=True)
+    for name, data in photos.items():
+        (root / "images" / f"{name}.png").write_bytes(data)
+    return root
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in root.rglob("*") if p.is_file()}
+
+
+def assets(root: Path) -> list[str]:
+    return sorted(p.name for p in (root / "assets/sitecodec").iterdir())
+
+
+def addresses(page: Path) -> list[str]:
+    """Every address that the page's pictures name, decoded, without fragments."""
+    found = re.findall(r"""(?:srcset|src)=["']?([^"'\s>]+)""", page.read_text("utf-8"))
+    return [unquote(address.partition("#")[0]) for address in found]
+
+
+def problems(summary: Summary) -> list[str]:
+    return [str(problem) for problem in summary.problems]
+
+
+def test_a_page_offers_payload_avif_and_jpeg(site: Path, settings: Settings) -> None:
+    text = '<p>x <img src="images/a.png#only-dark" alt="A"> y</p>'
+    (site / "index.html").write_text(text)
+    summary = rewrite_site(site, settings)
+    new = (site / "index.html").read_text()
+    names = assets(site)
+    stem = names[0].removesuffix(".avif")
+    assert names == [f"{stem}.avif", f"{stem}.jpg", f"{stem}.slat"]
+    assert re.fullmatch(r"a-[0-9a-f]{12}-120w", stem)
+    url = f"assets/sitecodec/{stem}"
+    assert re.sub("<style>.*</style>", "", new) == (
+        "<p>x <picture data-sitecodec>"
+        f'<source type="image/x-sitecodec" srcset="{url}.slat">'
+        f'<source type="image/avif" srcset="{url}.avif">'
+        f'<img src="{url}.jpg#only-dark" alt="A" width="120" height="80" data-sitecodec="sized"'
+        ' decoding="async" fetchpriority="high"></picture> y</p>'
+    )
+    payload = (site / f"{url}.slat").read_bytes()
+    assert codecs.get("web").decode(payload).shape == (80, 120, 3)
+    (row,) = summary.images
+    assert row.path == "images/a.png"
+    assert row.before == (site / "images/a.png").stat().st_size
+    assert row.payload == len(payload)
+    assert row.reason == ""
+    assert (summary.pages, summary.rewritten, summary.problems) == (1, 1, ())
+    assert summary.after < summary.before
+
+
+def test_twice_in_place_changes_nothing_and_a_new_build_gives_the_same_bytes(
+    site: Path, settings: Settings, tmp_path: Path, photos: dict[str, bytes]
+) -> None:
+    (site / "index.html").write_text(
+        "<img src=images/a.png><img src=images/b.png width=10 height=10><p>"
+    )
+    rewrite_site(site, settings)
+    first = tree(site)
+    times = {p: p.stat().st_mtime_ns for p in site.rglob("*")}
+    again = rewrite_site(site, settings)
+    assert tree(site) == first
+    assert {p: p.stat().st_mtime_ns for p in site.rglob("*")} == times
+    assert (again.rewritten, again.removed, again.problems) == (0, 0, ())
+    other = Settings(store=tmp_path / "another store", workers=1)
+    for name in PHOTOS:
+        (site / "images" / f"{name}.png").write_bytes(photos[name])
+    (site / "index.html").write_text(
+        "<img src=images/a.png><img src=images/b.png width=10 height=10><p>"
+    )
+    rewrite_site(site, other)
+    assert tree(site) == first
+
+
+def test_only_the_first_content_image_is_eager(site: Path, settings: Settings) -> None:
+    (site / "index.html").write_text(
+        "<header><img src=images/a.png></header><main><nav><img src=images/b.png></nav>"
+        "<article><img src=missing.png><img src=images/b.png><img src=images/b.png></article>"
+        "</main><footer><img src=images/c.png></footer>"
+    )
+    rewrite_site(site, settings)
+    images = scan((site / "index.html").read_bytes()).images
+    loading = [(i.get("fetchpriority"), i.get("loading")) for i in images if i.in_picture]
+    eager, high, lazy = (None, None), ("high", None), (None, "lazy")
+    assert loading == [eager, eager, high, lazy, lazy]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "a b.png",
+            "a%20b.png",
+            "a;b,c.png",
+            "\u00fcn\u00ef \u6587.png",
+            "(a) [b].png",
+            "a+b&c.png",
+        ),
+        *(
+            "a#b?c.png",
+            "'q\".png",
+            "-.png",
+            "UPPER.PNG",
+            "a" * 180 + ".png",
+            ".hidden.png",
+            "p:q.png",
+        ),
+        pytest.param(os.fsdecode(b"caf\xe9.png"), id="latin-1"),
+    ],
+)
+def test_odd_names(site: Path, settings: Settings, photos: dict[str, bytes], name: str) -> None:
+    folder = site / "odd, folder;%41"
+    folder.mkdir()
+    (folder / name).write_bytes(photos["a"])
+    url = quote(os.fsencode(f"odd, folder;%41/{name}"))
+    (site / "sub").mkdir()
+    (site / "sub/index.html").write_text(f'<img src="../{url}">')
+    summary = rewrite_site(site, settings)
+    assert problems(summary) == []
+    assert summary.rewritten == 1
+    for address in addresses(site / "sub/index.html"):
+        assert (site / "sub" / address).is_file()
+    for asset in assets(site):
+        assert re.fullmatch(r"[A-Za-z0-9._-]+", asset)
+        assert len(asset) < 80
+
+
+def test_an_asset_folder_that_needs_encoding(site: Path, settings: Settings) -> None:
+    odd = replace(settings, asset_dir="as, sets/\u00e9 %")
+    (site / "index.html").write_text("<img src=images/a.png>")
+    rewrite_site(site, odd)
+    text = (site / "index.html").read_text()
+    assert 'srcset="as%2C%20sets/%C3%A9%20%25/a-' in text
+    first = tree(site)
+    rewrite_site(site, odd)
+    assert tree(site) == first
+
+
+def test_addresses_are_relative_as_the_author_wrote_them(site: Path, settings: Settings) -> None:
+    pages = {
+        "index.html": "images/a.png",
+        "x/y/index.html": "../../images/a.png",
+        "404.html": "/docs/images/a.png",
+        "x/base.html": "images/a.png",
+    }
+    (site / "x/y").mkdir(parents=True)
+    for page, src in pages.items():
+        base = "<base href='../'>" if "base" in page else ""
+        (site / page).write_text(f'{base}<img src="{src}">')
+    summary = rewrite_site(site, settings, base_path="/docs/")
+    assert summary.rewritten == 4
+    starts = {
+        "index.html": "assets/",
+        "x/y/index.html": "../../assets/",
+        "404.html": "/docs/assets/",
+        "x/base.html": "assets/",
+    }
+    for page, start in starts.items():
+        found = addresses(site / page)
+        assert len(found) == 3
+        assert all(address.startswith(f"{start}sitecodec/a-") for address in found)
+
+
+LEFT_ALONE = b"""<!doctype html>\r\n<title><img src=images/a.png></title>
+<img src="https://example.com/a.png"><img src="//example.com/a.png">
+<img src="data:image/png;base64,AAAA"><img src="blob:x"><img src=""><img alt=none>
+<img src=images/a.png data-sitecodec=off><img src="images/v.svg"><img src=images/excluded.png>
+<picture><source srcset=x><img src=images/a.png></picture><img src=images/a.png srcset="b 2x">
+<img src=images/small.png data-src=images/a.png><noscript><img src=images/a.png></noscript>
+<img src=images/small.png><img src=images/clear.png><img src=images/moving.gif>
+<textarea><img src=images/a.png></textarea> \xff\xfe \0 <!-- <img src=images/a.png> -->"""
+
+
+def test_what_is_left_alone_stays_byte_for_byte(
+    site: Path, settings: Settings, make: Any, photos: dict[str, bytes]
+) -> None:
+    images = site / "images"
+    (images / "v.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    (images / "excluded.png").write_bytes(photos["a"])
+    (images / "small.png").write_bytes(make.file(make.photo(4, 4)))
+    clear = Image.fromarray(make.photo(80, 120)).convert("RGBA")
+    clear.putalpha(100)
+    (images / "clear.png").write_bytes(make.file(clear))
+    frames = [Image.fromarray(make.photo(80, 120, seed)) for seed in (1, 2)]
+    frames[0].save(images / "moving.gif", save_all=True, append_images=frames[1:])
+    (site / "index.html").write_bytes(LEFT_ALONE)
+    before = tree(site)
+    summary = rewrite_site(site, replace(settings, exclude=("images/ex*.png",)))
+    assert tree(site) == before
+    assert problems(summary) == []
+    reasons = {row.path: row.reason for row in summary.left_alone}
+    assert reasons["images/v.svg"] == "vector (SVG)"
+    assert reasons["images/excluded.png"] == "excluded"
+    assert reasons["https://example.com/a.png"] == "remote"
+    assert reasons["images/a.png"] == 'data-sitecodec="off"'
+    assert reasons["images/small.png"]
+    assert "transparency" in reasons["images/clear.png"]
+    assert "GIF" in reasons["images/moving.gif"] or "animated" in reasons["images/moving.gif"]
+    assert not any(path.startswith(("data:", "blob:")) for path in reasons)
+
+
+@pytest.mark.parametrize(
+    ("glob", "excluded"),
+    [
+        ("images/a.png", True),
+        ("images/*", True),
+        ("*.png", True),
+        ("**/a.*", True),
+        ("im?ges/[a].png", False),
+        ("images", False),
+        ("*/b.png", False),
+        ("blog/**", True),
+        ("blog/*.html", True),
+        ("blog", False),
+    ],
+)
+def test_exclude(site: Path, settings: Settings, glob: str, excluded: bool) -> None:
+    (site / "blog").mkdir()
+    (site / "blog/x.html").write_text("<img src=../images/a.png>")
+    summary = rewrite_site(site, replace(settings, exclude=(glob,)))
+    assert summary.rewritten == (not excluded)
+
+
+def test_bad_images_are_one_problem_each_and_the_build_goes_on(
+    site: Path, settings: Settings, tmp_path: Path, photos: dict[str, bytes], make: Any
+) -> None:
+    images = site / "images"
+    outside = tmp_path / "outside.png"
+    outside.write_bytes(photos["b"])
+    (images / "garbage.png").write_bytes(os.urandom(8000))
+    (images / "tiny-garbage.png").write_bytes(b"not an image")
+    (images / "truncated.png").write_bytes(photos["a"][:9000])
+    (images / "tiny-truncated.png").write_bytes(photos["a"][:900])
+    (images / "empty.png").write_bytes(b"")
+    (images / "leaves.png").symlink_to(outside)
+    (images / "broken.png").symlink_to("nowhere.png")
+    (images / "loop.png").symlink_to("loop.png")
+    (images / "folder.png").mkdir()
+    (site / "linked").symlink_to(tmp_path)
+    os.mkfifo(images / "pipe.png")
+    (images / "bomb.png").write_bytes(make.file(Image.new("1", (9000, 9000))))
+    bad = [
+        *("images/garbage.png", "images/tiny-garbage.png", "images/truncated.png"),
+        *("images/tiny-truncated.png", "images/empty.png", "images/leaves.png"),
+        *("images/broken.png", "images/loop.png", "images/folder.png", "images/pipe.png"),
+        *("images/bomb.png", "linked/outside.png", "missing.png", "x\0y.png", "y" * 5000),
+    ]
+    text = "".join(f'<img src="{src}">\r\n' for src in bad)
+    text += '<img src="%2e%2e/images/../../outside.png"><img src="..%2foutside.png">'
+    good = '<img src="images/a.png">'
+    (site / "index.html").write_bytes((text + good).encode())
+    (site / "other.html").write_text("<img src=images/empty.png><img src=images/empty.png>")
+    summary = rewrite_site(site, settings)
+    new = (site / "index.html").read_bytes().decode()
+    assert new.startswith(text + "<picture")
+    lines = problems(summary)
+    assert len(lines) == len(bad) + 2
+    assert sorted(p.image.replace("\ufffd", "\0") for p in summary.problems) == sorted(
+        [*bad, "outside.png", "../outside.png"]
+    )
+    for line in lines:
+        assert line.startswith("index.html: ")
+        assert line.isprintable()
+        assert str(tmp_path) not in line
+    (empty,) = (line for line in lines if "empty" in line)
+    assert empty.endswith("(also on other.html)")
+    assert summary.rewritten == 1
+
+
+def test_refused_images_are_problems(site: Path, settings: Settings) -> None:
+    (site / "index.html").write_text("<img src=images/a.png><img src=images/b.png>")
+    summary = rewrite_site(site, settings, refused={"images/a.png": "is refused"})
+    assert problems(summary) == ["index.html: images/a.png: is refused"]
+    assert (site / "index.html").read_text().startswith("<img src=images/a.png><picture")
+
+
+def test_pages_that_are_links(site: Path, settings: Settings, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.html"
+    outside.write_text("<img src=images/a.png>")
+    (site / "leaves.html").symlink_to(outside)
+    (site / "real.html").write_text("<img src=images/a.png>")
+    (site / "alias.html").symlink_to("real.html")
+    summary = rewrite_site(site, settings)
+    assert outside.read_text() == "<img src=images/a.png>"
+    assert (site / "alias.html").is_symlink()
+    assert problems(summary) == [
+        "leaves.html: is a link that leaves the site; replace it by a copy"
+    ]
+    assert summary.rewritten == 1
+
+
+def test_equal_sources_share_their_files(
+    site: Path, settings: Settings, photos: dict[str, bytes]
+) -> None:
+    (site / "images/copy.png").write_bytes(photos["a"])
+    (site / "images/same.png").symlink_to("a.png")
+    # Same size, other content.
+    (site / "images/b.png").write_bytes(photos["b"].ljust(len(photos["a"]) + 99, b"\0"))
+    (site / "images/c.png").write_bytes(photos["c"].ljust(len(photos["a"]) + 99, b"\0"))
+    (site / "index.html").write_text(
+        "".join(f"<img src=images/{n}.png>" for n in ("copy", "a", "same", "b", "c", "a"))
+    )
+    summary = rewrite_site(site, settings)
+    assert summary.problems == ()
+    stems = {name.partition("-")[0] for name in assets(site)}
+    assert stems == {"a", "b", "c"}
+    text = (site / "index.html").read_text()
+    assert text.count("/a-") == 4 * 3
+    assert len(summary.images) == 5
+
+
+def test_stale_files_of_earlier_builds_go(site: Path, settings: Settings) -> None:
+    index, other = site / "index.html", site / "other.html"
+    index.write_text("<img src=images/a.png>")
+    other.write_text("<img src=images/b.png>")
+    rewrite_site(site, settings)
+    folder = site / "assets/sitecodec"
+    (folder / "mine.txt").write_text("not ours")
+    index.write_text("<img src=images/c.png>")  # a is no longer shown; other.html is not rebuilt
+    (site / ".x.html.sitecodec-tmp").write_text("left by a killed build")
+    summary = rewrite_site(site, settings)
+    assert {name.partition("-")[0] for name in assets(site)} == {"b", "c", "mine.txt"}
+    assert summary.removed in (2, 3)
+    assert not list(site.rglob("*.sitecodec-tmp"))
+
+
+def test_the_fallback_is_left_out_where_the_source_is_smaller(
+    site: Path, settings: Settings, make: Any
+) -> None:
+    """A JPEG that is already small keeps its place as the <img>; never is anything heavier."""
+    data = make.file(make.photo(240, 360, 7), "JPEG", quality=35, optimize=True)
+    (site / "images/j.jpg").write_bytes(data)
+    page = "<img src='images/j.jpg?v=1#x'>"
+    (site / "index.html").write_text(page)
+    summary = rewrite_site(site, replace(settings, min_bytes=100))
+    (row,) = summary.images
+    for size in (row.jpeg, row.avif, row.payload):
+        assert size is None or size < len(data)
+    text = (site / "index.html").read_text()
+    if row.encoded and row.jpeg is None:
+        assert "<img src='images/j.jpg?v=1#x' width=" in text
+    elif not row.encoded:
+        assert text == page
+
+
+def test_pages_keep_their_permissions_and_others_are_not_written(
+    site: Path, settings: Settings
+) -> None:
+    (site / "a.html").write_text("<img src=images/a.png>")
+    (site / "a.html").chmod(0o640)
+    (site / "b.html").write_text("no images")
+    (site / "b.html").chmod(0o400)
+    rewrite_site(site, settings)
+    assert (site / "a.html").stat().st_mode & 0o777 == 0o640
+    umask = os.umask(0)
+    os.umask(umask)
+    for path in (site / "assets/sitecodec").iterdir():
+        assert path.stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_progress_counts_the_images(site: Path, settings: Settings) -> None:
+    (site / "index.html").write_text("".join(f"<img src=images/{n}.png>" for n in PHOTOS))
+    calls: list[tuple[int, int]] = []
+    rewrite_site(site, settings, progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_what_cannot_be_written_leaves_pages_whole(site: Path, settings: Settings) -> None:
+    """The assets' folder cannot be made: a file is in its place."""
+    page = "<img src=images/a.png>"
+    (site / "index.html").write_text(page)
+    (site / "assets").write_text("in the way")
+    with pytest.raises(SiteError, match=r"cannot write .+; free some space"):
+        rewrite_site(site, settings)
+    assert (site / "index.html").read_text() == page
+
+
+def test_wrong_use(site: Path, settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(SiteError, match="is not a folder; build the site first"):
+        rewrite_site(tmp_path / "nowhere", settings)
+    with pytest.raises(SettingsError, match="templates"):
+        rewrite_site(site, replace(settings, templates=tmp_path / "nowhere"))
+    (site / "assets").symlink_to(tmp_path)
+    with pytest.raises(SiteError, match="leaves the site"):
+        rewrite_site(site, settings)
+
+
+def test_a_warm_build_imports_neither_numpy_nor_pillow_nor_the_engine(
+    site: Path, settings: Settings
+) -> None:
+    page = "<img src=images/a.png><img src=images/b.png>"
+    (site / "index.html").write_text(page)
+    rewrite_site(site, settings)
+    (site / "index.html").write_text(page)
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from sitecodec.settings import Settings; from sitecodec.site import rewrite_site\n"
+        "s = rewrite_site(Path(sys.argv[1]), Settings(store=Path(sys.argv[2])))\n"
+        "assert s.rewritten == 1 and len(s.encoded) == 2, s\n"
+        "heavy = {'numpy', 'PIL', 'wasmtime', 'scipy', 'mkdocs', 'torch'} & sys.modules.keys()\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code, site, settings.store], check=True)
