@@ -54,8 +54,13 @@ def to_json(results: Results) -> dict[str, Any]:
 
 
 def write_json(results: Results, path: Path) -> None:
-    """Write `to_json` to a file."""
-    path.write_text(json.dumps(to_json(results), indent=1) + "\n", encoding="utf-8")
+    """Write `to_json` to a file. Raises SitecodecError if it cannot be written."""
+    try:
+        path.write_text(json.dumps(to_json(results), indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise SitecodecError(
+            f"{path}: cannot write the results ({error.strerror}); name another file"
+        ) from error
 
 
 def render_table(results: Results) -> str:
@@ -136,7 +141,9 @@ def plot(results: Results, path: Path) -> None:
             figure.savefig(path, dpi=150, metadata=date)
         except (OSError, ValueError) as error:
             reason = " ".join(str(error).split())
-            raise SitecodecError(f"{path}: cannot write the plot ({reason[:100]})") from error
+            raise SitecodecError(
+                f"{path}: cannot write the plot ({reason[:100]}); name another file"
+            ) from error
 
 
 def _bd_rate(anchor: Sequence[Point], curve: Sequence[Point], metric: str) -> float | None:
