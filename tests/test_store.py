@@ -192,7 +192,7 @@ def test_another_folder_is_never_taken_for_a_store(tmp_path, tag):
         lambda: store.gc(max_bytes=0),
         lambda: store.put(key("a"), b"x"),
     ):
-        with pytest.raises(StoreError, match="name the folder|set 'store'"):
+        with pytest.raises(StoreError, match=r"name the folder|set 'store'"):
             action()
     assert files(tmp_path) == before
 

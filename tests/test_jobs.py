@@ -1,0 +1,355 @@
+import json
+import logging
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sitecodec import codecs, images, jobs, metrics, store
+from sitecodec.errors import ImageError
+from sitecodec.jobs import Job, Outcome, Variant
+from sitecodec.settings import Settings
+from sitecodec.store import Store
+
+SETTINGS = Settings(quality=30, min_bytes=100)
+
+
+@pytest.fixture(scope="module")
+def folder(make, tmp_path_factory):
+    """Sources of every kind: three photographs (two alike), and what is left alone or broken."""
+    folder = tmp_path_factory.mktemp("docs")
+    photo = make.file(make.photo(96, 128, 1))
+    (folder / "photo.png").write_bytes(photo)
+    (folder / "copy of photo ü%20;.png").write_bytes(photo)
+    (folder / "other.png").write_bytes(make.file(make.photo(96, 128, 2)))
+    clear = make.photo(64, 64, 3).copy()
+    rgba = images.Image.fromarray(clear).convert("RGBA")
+    rgba.putalpha(100)
+    (folder / "clear.png").write_bytes(make.file(rgba))
+    (folder / "tiny.png").write_bytes(b"tiny")
+    (folder / "broken.png").write_bytes(photo[: len(photo) // 2])
+    (folder / "dangling.png").symlink_to(folder / "nowhere.png")
+    (folder / "folder.png").mkdir()
+    return folder
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return Store(tmp_path / "store")
+
+
+def run(folder, executor, cache, *names, settings=SETTINGS):
+    names = names or sorted(path.name for path in folder.iterdir())
+    results = list(jobs.run([Job(folder / name, settings) for name in names], executor, cache))
+    assert sorted(job.source.name for job, _ in results) == sorted(names)
+    return {job.source.name: outcome for job, outcome in results}
+
+
+@pytest.fixture(scope="module")
+def inline(folder):
+    return run(folder, None, None)
+
+
+def test_a_photograph_becomes_variants_that_show_it(folder):
+    source = folder / "photo.png"
+    outcome = jobs.encode_image(Job(source, SETTINGS))
+    pixels = images.load(source.read_bytes(), "photo", 10**6).pixels
+    assert (outcome.width, outcome.height) == (128, 96)
+    assert outcome.source_bytes == source.stat().st_size
+    variants = {variant.format: variant for variant in outcome.variants}
+    assert {"avif", "jpeg"} <= set(variants)
+    assert ("slat" in variants) == (outcome.reason == "")
+    avif = images.decode(variants["avif"].data)
+    assert metrics.ssimulacra2(pixels, avif) == variants["avif"].score
+    assert images.decode(variants["jpeg"].data).shape == pixels.shape
+    assert all(len(v.data) < outcome.source_bytes for v in outcome.variants)
+    assert all((v.width, v.height) == (128, 96) for v in outcome.variants)
+
+
+def test_a_kept_payload_is_the_codec_s_and_carries_its_score(folder):
+    source = folder / "photo.png"
+    outcome = jobs.encode_image(Job(source, replace(SETTINGS, quality=50)))
+    assert outcome.reason == ""
+    assert [variant.format for variant in outcome.variants] == ["slat", "avif", "jpeg"]
+    slat = outcome.variants[0]
+    pixels = images.load(source.read_bytes(), "photo", 10**6).pixels
+    codec = codecs.get("web")
+    assert slat.data == codec.encode(pixels, 50)
+    assert slat.score == metrics.ssimulacra2(pixels, codec.decode(slat.data))
+    assert slat.quality == 50
+    assert len(slat.data) < len(outcome.variants[1].data)
+
+
+def test_sources_left_alone_say_why(folder, inline):
+    assert inline["clear.png"].reason == "has transparency"
+    assert inline["clear.png"].variants == ()
+    assert inline["tiny.png"] == Outcome(0, 0, 4, (), "too small")
+
+
+def test_flat_graphics_are_left_alone_whole(make, tmp_path):
+    path = tmp_path / "flat.png"
+    flat = np.full((300, 400, 3), 240, np.uint8)
+    flat[50:250, 100:180] = flat[120:250, 220:300] = (20, 90, 160)
+    path.write_bytes(make.file(flat, optimize=True))
+    outcome = jobs.encode_image(Job(path, SETTINGS))
+    assert outcome.variants == ()
+    assert outcome.reason.startswith("already small (")
+
+
+def test_a_small_jpeg_is_its_own_fallback(make, tmp_path):
+    path = tmp_path / "small.jpg"
+    path.write_bytes(make.file(make.photo(200, 200), "JPEG", quality=40, optimize=True))
+    outcome = jobs.encode_image(Job(path, SETTINGS))
+    for variant in outcome.variants:
+        if variant.format == "jpeg":
+            assert len(variant.data) <= 0.9 * outcome.source_bytes
+
+
+@pytest.mark.parametrize("name", ["broken.png", "dangling.png", "folder.png", "missing.png"])
+def test_bad_sources_raise_one_line_that_names_them(folder, name):
+    with pytest.raises(ImageError, match=rf"^[^\n]*{name}: [^\n]*;[^\n]*$"):
+        jobs.encode_image(Job(folder / name, SETTINGS))
+
+
+def test_one_failure_stops_nothing(inline):
+    failed = {name for name, outcome in inline.items() if isinstance(outcome, ImageError)}
+    assert failed == {"broken.png", "dangling.png", "folder.png"}
+    assert all(name in str(inline[name]) for name in failed)
+    assert len(inline) == 8
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(ImageError, match="not a file"):
+        jobs.encode_image(Job(tmp_path / "pipe.png", SETTINGS))
+
+
+def comparable(results):
+    return {n: str(o) if isinstance(o, ImageError) else o for n, o in results.items()}
+
+
+def test_threads_give_what_one_thread_gives(folder, inline, cache):
+    with ThreadPoolExecutor(2) as executor:
+        assert comparable(run(folder, executor, cache)) == comparable(inline)
+
+
+def test_processes_give_what_one_process_gives(folder, inline, cache):
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(2, mp_context=context) as executor:
+        assert comparable(run(folder, executor, cache)) == comparable(inline)
+
+
+def test_the_store_answers_the_second_time(folder, inline, cache, monkeypatch):
+    first = run(folder, None, cache)
+    entries = cache.stats().entries
+    assert entries == 3  # two different photographs and the transparent picture
+    monkeypatch.setattr(jobs, "_encode", None)  # what must not run any more
+    good = [name for name, outcome in first.items() if isinstance(outcome, Outcome)]
+    second = run(folder, None, cache, *good)
+    assert second == {name: first[name] for name in good}
+    assert cache.stats().entries == entries
+
+
+def test_equal_sources_are_encoded_once(folder, monkeypatch):
+    seen = []
+    real = jobs._encode
+    monkeypatch.setattr(
+        jobs, "_encode", lambda job, data: (seen.append(job.source.name), real(job, data))[1]
+    )
+    results = run(folder, None, None, "photo.png", "other.png", "copy of photo ü%20;.png")
+    assert sorted(seen) == ["other.png", "photo.png"]
+    assert results["photo.png"] == results["copy of photo ü%20;.png"] != results["other.png"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"quality": 31}, {"min_tile_score": 9.5}, {"max_pixels": 10**6}, {"min_bytes": 99}]
+)
+def test_settings_that_matter_are_part_of_the_key(folder, change):
+    digest = bytes(32)
+    assert jobs._key(digest, SETTINGS) != jobs._key(digest, replace(SETTINGS, **change))
+
+
+def test_settings_that_do_not_matter_are_not(folder):
+    other = replace(SETTINGS, workers=3, asset_dir="x", exclude=("a",), store=Path("elsewhere"))
+    assert jobs._key(bytes(32), SETTINGS) == jobs._key(bytes(32), other)
+    assert jobs._key(bytes(32), SETTINGS) != jobs._key(b"1" * 32, SETTINGS)
+
+
+WARM = """
+import json, sys
+from pathlib import Path
+from sitecodec import jobs
+from sitecodec.settings import Settings
+from sitecodec.store import Store
+
+work = [jobs.Job(Path(name), Settings(quality=30, min_bytes=100)) for name in sys.argv[2:]]
+outcomes = [outcome for _, outcome in jobs.run(work, None, Store(Path(sys.argv[1])))]
+assert all(isinstance(outcome, jobs.Outcome) for outcome in outcomes), outcomes
+heavy = ("numpy", "PIL", "scipy", "wasmtime", "torch", "mkdocs")
+print(json.dumps([name for name in heavy if name in sys.modules]))
+"""
+
+
+def test_a_warm_answer_imports_nothing_heavy(folder, cache):
+    names = ["photo.png", "clear.png", "tiny.png"]
+    run(folder, None, cache, *names)
+    done = subprocess.run(
+        [sys.executable, "-c", WARM, str(cache.root), *[str(folder / name) for name in names]],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == []
+
+
+def test_a_damaged_entry_is_encoded_again(folder, cache):
+    first = run(folder, None, cache, "photo.png")
+    name = jobs._key(jobs.hashlib.sha256((folder / "photo.png").read_bytes()).digest(), SETTINGS)
+    assert cache.get(name) is not None
+    cache.put(name, b"SCO1 nonsense with a sound checksum")
+    assert run(folder, None, cache, "photo.png") == first
+    assert jobs.unpack(cache.get(name)) == first["photo.png"]
+
+
+def test_a_store_that_cannot_be_written_costs_one_warning(folder, inline, tmp_path, caplog):
+    (tmp_path / "file").write_text("")
+    with caplog.at_level(logging.WARNING, "sitecodec"):
+        results = run(folder, None, Store(tmp_path / "file" / "store"), "photo.png", "other.png")
+    assert results == {name: inline[name] for name in ("photo.png", "other.png")}
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "cannot write to the store" in caplog.text
+
+
+def test_what_changes_while_it_waits_is_stored_under_its_own_key(make, tmp_path, cache):
+    # The source is replaced between the look into the store and the encoding.
+    source = tmp_path / "photo.png"
+    before, after = (make.file(make.photo(64, 64, seed)) for seed in (1, 2))
+    source.write_bytes(before)
+
+    class Late(ThreadPoolExecutor):
+        def submit(self, *args):
+            source.write_bytes(after)
+            return super().submit(*args)
+
+    with Late(1) as executor:
+        [(_, late)] = jobs.run([Job(source, SETTINGS)], executor, cache)
+    assert late == jobs.encode_image(Job(source, SETTINGS))
+    sha256 = jobs.hashlib.sha256
+    assert cache.get(jobs._key(sha256(before).digest(), SETTINGS)) is None
+    assert jobs.unpack(cache.get(jobs._key(sha256(after).digest(), SETTINGS))) == late
+
+
+def die(job):
+    os._exit(1)
+
+
+def test_a_worker_that_dies_is_an_error_of_its_images(folder, monkeypatch):
+    monkeypatch.setattr(jobs, "_work", die)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as executor:
+        results = run(folder, executor, None, "photo.png", "other.png")
+    assert all(isinstance(outcome, ImageError) for outcome in results.values())
+    assert "encoding stopped unexpectedly" in str(results["photo.png"])
+
+
+def test_an_unexpected_error_is_the_image_s_alone(folder, monkeypatch):
+    real = jobs._encode
+
+    def fail(job, data):
+        if job.source.name == "photo.png":
+            raise ZeroDivisionError("a bug,\nin two lines")
+        return real(job, data)
+
+    monkeypatch.setattr(jobs, "_encode", fail)
+    results = run(folder, None, None, "photo.png", "other.png")
+    assert (
+        "photo.png: encoding stopped unexpectedly (ZeroDivisionError a bug, in two lines)"
+        in str(results["photo.png"])
+    )
+    assert isinstance(results["other.png"], Outcome)
+
+
+def test_a_consumer_may_stop_early(folder):
+    with ThreadPoolExecutor(1) as executor:
+        results = jobs.run(
+            [Job(folder / name, SETTINGS) for name in ("photo.png", "other.png")], executor, None
+        )
+        next(results)
+        results.close()
+
+
+variants = st.builds(
+    Variant,
+    format=st.sampled_from(["slat", "avif", "jpeg"]),
+    width=st.integers(0, 2**31),
+    height=st.integers(0, 2**31),
+    data=st.binary(max_size=50),
+    score=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+    quality=st.floats(0, 100),
+)
+outcomes = st.builds(
+    Outcome,
+    width=st.integers(0, 2**31),
+    height=st.integers(0, 2**31),
+    source_bytes=st.integers(0, 2**40),
+    variants=st.lists(variants, max_size=3).map(tuple),
+    reason=st.text(max_size=40),
+)
+
+
+@given(outcomes)
+def test_outcomes_survive_packing_and_pickling(outcome):
+    assert jobs.unpack(jobs.pack(outcome)) == outcome
+    assert pickle.loads(pickle.dumps(outcome)) == outcome
+
+
+@given(outcomes, st.data())
+def test_truncated_and_foreign_bytes_are_no_outcome(outcome, data):
+    packed = jobs.pack(outcome)
+    end = data.draw(st.integers(0, len(packed) - 1))
+    assert jobs.unpack(packed[:end]) is None
+    assert jobs.unpack(packed + b"\0") is None
+    assert jobs.unpack(data.draw(st.binary(max_size=200))) is None
+
+
+@given(outcomes, st.data())
+def test_damaged_bytes_never_raise(outcome, data):
+    packed = bytearray(jobs.pack(outcome))
+    for _ in range(data.draw(st.integers(1, 4))):
+        packed[data.draw(st.integers(0, len(packed) - 1))] = data.draw(st.integers(0, 255))
+    result = jobs.unpack(bytes(packed))
+    assert result is None or isinstance(result, Outcome)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        [],
+        None,
+        {"variants": None},
+        {"variants": [1]},
+        {"variants": [], "width": -1, "height": 1, "source_bytes": 1, "reason": ""},
+        {"variants": [], "width": True, "height": 1, "source_bytes": 1, "reason": ""},
+        {"variants": [], "width": 1e999, "height": 1, "source_bytes": 1, "reason": ""},
+    ],
+)
+def test_hostile_headers_are_no_outcome(header):
+    raw = json.dumps(header).encode()
+    assert jobs.unpack(b"SCO1" + len(raw).to_bytes(4, "little") + raw) is None
+    deep = b"[" * 100_000
+    assert jobs.unpack(b"SCO1" + len(deep).to_bytes(4, "little") + deep) is None
+
+
+def test_keys_of_outcomes_are_keys_of_the_store():
+    assert jobs._key(bytes(32), SETTINGS) != store.key(bytes(32))
+    assert len(jobs._key(bytes(32), SETTINGS)) == 64
