@@ -55,7 +55,8 @@ class Verdict:
     """The lowest SSIMULACRA2 of a 256x256 part of the payload's picture."""
 
     avif: Conventional | None
-    """The conventional file to ship; None if even that is not smaller than the source."""
+    """The conventional file to ship; None if it is not smaller than the source, or has a bad part
+    itself."""
 
     @property
     def kept(self) -> bool:
@@ -74,15 +75,18 @@ def judge(
     tile = metrics.worst_tile(source, decoded)
     bad_part = tile < settings.min_tile_score
     avif = matching_avif(source, max(score, CONVENTIONAL_SCORE) if bad_part else score)
+    smaller = len(avif.data) < source_bytes
+    # The same rule for the AVIF: a picture's score may hide that its text is lost.
+    sound = metrics.worst_tile(source, images.decode(avif.data)) >= settings.min_tile_score
     if bad_part:
         reason = f"worst tile {tile:.1f} is under {settings.min_tile_score:g}"
-    elif payload_bytes >= len(avif.data):
+    elif sound and payload_bytes >= len(avif.data):
         reason = f"AVIF is smaller: {_compare(len(avif.data), payload_bytes)}"
-    elif payload_bytes >= source_bytes:
-        reason = f"source is smaller: {_compare(source_bytes, payload_bytes)}"
     else:
-        reason = ""
-    return Verdict(reason, score, tile, avif if len(avif.data) < source_bytes else None)
+        reason = "" if payload_bytes < source_bytes else "already small"
+    if reason and not smaller:
+        reason = "already small"
+    return Verdict(reason, score, tile, avif if smaller and sound else None)
 
 
 def matching_avif(source: Pixels, target: float) -> Conventional:

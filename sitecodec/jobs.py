@@ -217,7 +217,7 @@ def _encode(job: Job, data: bytes) -> Outcome:
         avif = verdict.avif
         variants.append(Variant("avif", *size, avif.data, avif.score, avif.quality))
     if not variants:
-        return Outcome(*size, len(data), (), f"already small ({verdict.reason})")
+        return Outcome(*size, len(data), (), verdict.reason)
     # Another generation of loss must buy something; else the source itself is the fallback.
     fallback = images.jpeg_fallback(source.pixels, int(len(data) * _WORTH_IT))
     if len(fallback) <= len(data) * _WORTH_IT:

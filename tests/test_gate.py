@@ -45,7 +45,17 @@ def test_a_payload_as_large_as_the_avif_is_not_kept(photo, decoded):
 
 def test_a_payload_as_large_as_the_source_is_not_kept(photo, decoded):
     verdict = gate.judge(photo, decoded, 900, 900, Settings())
-    assert verdict.reason == "source is smaller: 900 B against 900 B"
+    assert verdict.reason == "already small"
+    assert verdict.avif is None
+
+
+def test_an_avif_with_a_bad_part_is_not_shipped_either(make, photo):
+    # A lossless payload against a limit that no AVIF of any quality passes.
+    verdict = gate.judge(photo, photo, HUGE, 2 * HUGE, Settings(min_tile_score=100))
+    assert verdict.kept
+    assert verdict.avif is None
+    verdict = gate.judge(photo, photo ^ 1, 1, HUGE, Settings(min_tile_score=100))
+    assert verdict.reason.startswith("worst tile 9")
     assert verdict.avif is None
 
 
