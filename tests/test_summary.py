@@ -55,6 +55,25 @@ def test_nothing_at_all() -> None:
     )
 
 
+def test_reasons_are_grouped_without_their_figures() -> None:
+    reasons = [
+        "a: 1 < 2",
+        "a: 2 < 3",
+        "b (a: 1 < 2)",
+        "b (a: 2 < 3)",
+        "text: worst tile 2",
+        "c (d)",
+    ]
+    rows = [ImageRow(f"{n}.png", 10, reason=reason) for n, reason in enumerate(reasons)]
+    lines = table(Summary(tuple(rows), (), 1, 0)).splitlines()[3:]
+    assert [" ".join(line.split()) for line in lines] == [
+        "2 a 0.png, 1.png",
+        "2 b 2.png, 3.png",
+        "1 c (d) 5.png",
+        "1 text: worst tile 2 4.png",
+    ]
+
+
 def test_problems_are_one_line() -> None:
     assert str(Problem("a.html", "b.png", "c")) == "a.html: b.png: c"
     assert str(Problem("a.html", "", "c")) == "a.html: c"
