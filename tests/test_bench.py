@@ -41,7 +41,8 @@ def measured(folder):
 
 def curve(rate_factor, scores=(20.0, 25.0, 30.0, 35.0)):
     return tuple(
-        Point(q, rate_factor * 2.0**q / 8, s, s / 2, 2 * s, 0.5, 0.1) for q, s in enumerate(scores)
+        Point(q, rate_factor * 2.0**q / 8, s, 1 - 10 ** (-s / 20), 2 * s, 0.5, 0.1)
+        for q, s in enumerate(scores)
     )
 
 
@@ -69,7 +70,7 @@ def test_points_are_means_of_whole_files_and_their_scores(measured, folder):
             (
                 len(file) * 8 / (pixels.shape[0] * pixels.shape[1]),
                 metrics.psnr(pixels, decoded),
-                -10 * math.log10(1 - metrics.ms_ssim(pixels, decoded)),
+                metrics.ms_ssim(pixels, decoded),
                 metrics.ssimulacra2(pixels, decoded),
             )
         )
@@ -167,10 +168,12 @@ def test_json_has_two_keys_and_only_json_values(measured, tmp_path):
     assert set(data["bd_rate"]["web"]) == {"psnr", "ms_ssim", "ssimulacra2"}
     assert data["curves"]["web"][0]["bpp"] == results.curves["web"][0].bpp
 
-    lossless = Point(100, 9.0, math.inf, math.inf, 100.0, 1.0, 1.0)
+    lossless = Point(100, 9.0, math.inf, 1.0, 100.0, 1.0, 1.0)
     infinite = Results({"avif": (*curve(1.0), lossless), "web": curve(0.5)}, *(1, 1, 0, ()))
     text = json.dumps(bench.to_json(infinite), allow_nan=False)
     assert json.loads(text)["curves"]["avif"][-1]["psnr"] is None
+    assert json.loads(text)["curves"]["avif"][-1]["ms_ssim_db"] is None
+    assert json.loads(text)["curves"]["web"][0]["ms_ssim_db"] == pytest.approx(10)
     assert json.loads(text)["bd_rate"]["web"]["psnr"] == pytest.approx(-50)
 
 
@@ -187,7 +190,7 @@ def test_table_fits_a_terminal(measured):
     assert max(map(len, table.splitlines())) <= 80
     assert "sitecodec web" in table
     assert "2 pictures" in table
-    extreme = Point(100, 23.456, math.inf, math.inf, -1234.5, 1234.567, 1234.567)
+    extreme = Point(100, 23.456, math.inf, 1.0, -1234.5, 1234.567, 1234.567)
     wide = Results(dict.fromkeys(CODECS, (*curve(1.0), extreme)), *(99999, 10**12, 12345, ()))
     assert max(map(len, bench.render_table(wide).splitlines())) <= 80
 
@@ -206,6 +209,8 @@ def test_plot(measured, tmp_path):
     with Image.open(tmp_path / "plot.png") as image:
         assert image.format == "PNG"
         assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
+    lossless = Point(100, 9.0, math.inf, 1.0, 100.0, 1.0, 1.0)
+    bench.plot(Results({"web": (lossless,), "avif": curve(1.0)}, 1, 1, 0, ()), tmp_path / "p.png")
     for path in (tmp_path / "plot.txt", tmp_path / "no folder" / "plot.svg"):
         with pytest.raises(SitecodecError, match="cannot write the plot") as raised:
             bench.plot(results, path)

@@ -42,13 +42,18 @@ class Point:
     bpp: float
     """Bits per pixel of the whole file."""
     psnr: float
-    """In dB; infinite for a lossless result, as is ms_ssim."""
+    """In dB; infinite for a lossless result."""
     ms_ssim: float
-    """In dB: -10 log10(1 - index), so that equal steps look equal."""
+    """The index, at most 1."""
     ssimulacra2: float
     encode_seconds: float
     """Per megapixel; the median over the pictures, as is decode_seconds."""
     decode_seconds: float
+
+    @property
+    def ms_ssim_db(self) -> float:
+        """-10 log10(1 - index): equal steps look about equal. Infinite for a lossless result."""
+        return -10 * math.log10(1 - self.ms_ssim) if self.ms_ssim < 1 else math.inf
 
 
 @dataclass(frozen=True)
@@ -210,14 +215,12 @@ def _measure(
 
 
 def _scores(reference: Pixels, decoded: Pixels) -> tuple[float, float, float]:
-    """PSNR, MS-SSIM (dB) and SSIMULACRA2."""
+    """PSNR, MS-SSIM and SSIMULACRA2."""
     from sitecodec import metrics
 
     psnr = metrics.psnr(reference, decoded)
     reference, decoded = metrics.sample(reference), metrics.sample(decoded)
-    index = metrics.ms_ssim(reference, decoded)
-    decibel = -10 * math.log10(1 - index) if index < 1 else math.inf
-    return psnr, decibel, metrics.ssimulacra2(reference, decoded)
+    return psnr, metrics.ms_ssim(reference, decoded), metrics.ssimulacra2(reference, decoded)
 
 
 def _mean(points: Sequence[Point]) -> Point:

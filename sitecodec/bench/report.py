@@ -14,7 +14,8 @@ from sitecodec.errors import SitecodecError
 ANCHOR = "avif"
 """The codec whose rates the others' are compared with."""
 
-METRICS = ("psnr", "ms_ssim", "ssimulacra2")
+_METRICS = {"psnr": "psnr", "ms_ssim": "ms_ssim_db", "ssimulacra2": "ssimulacra2"}
+"""The metrics by name, and which property of a point their curves and rates are taken from."""
 
 _LABELS = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF", "web": "sitecodec web"}
 _STYLES = {
@@ -32,7 +33,7 @@ def bd_rates(results: Results) -> dict[str, dict[str, float | None]]:
     Over the interval of quality that both curves cover; None where there is none.
     """
     return {
-        name: {metric: _bd_rate(results.curves[ANCHOR], curve, metric) for metric in METRICS}
+        name: {metric: _bd_rate(results.curves[ANCHOR], curve, metric) for metric in _METRICS}
         for name, curve in results.curves.items()
         if name != ANCHOR
     }
@@ -41,14 +42,12 @@ def bd_rates(results: Results) -> dict[str, dict[str, float | None]]:
 def to_json(results: Results) -> dict[str, Any]:
     """The curves and Bjøntegaard rates as values that JSON has; None for what is infinite."""
 
-    def finite(value: float) -> float | None:
-        return value if math.isfinite(value) else None
+    def values(point: Point) -> dict[str, float | None]:
+        pairs = (vars(point) | {"ms_ssim_db": point.ms_ssim_db}).items()
+        return {key: value if math.isfinite(value) else None for key, value in pairs}
 
     return {
-        "curves": {
-            name: [{key: finite(value) for key, value in vars(point).items()} for point in curve]
-            for name, curve in results.curves.items()
-        },
+        "curves": {name: [values(p) for p in curve] for name, curve in results.curves.items()},
         "bd_rate": bd_rates(results),
     }
 
@@ -78,7 +77,7 @@ def render_table(results: Results) -> str:
         for i, p in enumerate(curve):
             lines.append(
                 f"{_LABELS[name] if not i else '':<14} {p.quality:>7g} {p.bpp:>6.3f}"
-                f" {p.psnr:>5.2f} {p.ms_ssim:>8.2f} {p.ssimulacra2:>9.1f}"
+                f" {p.psnr:>5.2f} {p.ms_ssim_db:>8.2f} {p.ssimulacra2:>9.1f}"
                 f" {p.encode_seconds:>9.3f} {p.decode_seconds:>9.3f}"
             )
     lines += [
@@ -114,13 +113,11 @@ def plot(results: Results, path: Path) -> None:
     # A fixed salt and no date: the same results give the same file.
     with matplotlib.rc_context({"svg.hashsalt": "sitecodec", "font.size": 10}):
         figure = Figure(figsize=(13, 4.4), layout="constrained", facecolor="white")
-        for axes, metric in zip(figure.subplots(1, 3), METRICS, strict=True):
+        for axes, metric in zip(figure.subplots(1, 3), _METRICS, strict=True):
             for name, curve in results.curves.items():
                 colour, marker = _STYLES[name]
-                rates, scores = _finite(curve, metric)
                 axes.plot(
-                    rates,
-                    scores,
+                    *zip(*_scores(curve, metric), strict=True),
                     color=colour,
                     marker=marker,
                     markersize=5,
@@ -149,13 +146,10 @@ def plot(results: Results, path: Path) -> None:
 def _bd_rate(anchor: Sequence[Point], curve: Sequence[Point], metric: str) -> float | None:
     from sitecodec import metrics
 
-    anchor_points, points = (
-        [(point.bpp, float(getattr(point, metric))) for point in each] for each in (anchor, curve)
-    )
-    return metrics.bd_rate(anchor_points, points)
+    return metrics.bd_rate(_scores(anchor, metric), _scores(curve, metric))
 
 
-def _finite(curve: Sequence[Point], metric: str) -> tuple[list[float], list[float]]:
-    points = [(point.bpp, float(getattr(point, metric))) for point in curve]
-    points = [point for point in points if math.isfinite(point[1])]
-    return [rate for rate, _ in points], [score for _, score in points]
+def _scores(curve: Sequence[Point], metric: str) -> list[tuple[float, float]]:
+    """(rate, score), those of lossless results left out."""
+    pairs = [(point.bpp, float(getattr(point, _METRICS[metric]))) for point in curve]
+    return [pair for pair in pairs if math.isfinite(pair[1])]
