@@ -14,8 +14,6 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def prepare(extra: str) -> Path:
     """The Python of `.venv-EXTRA`, with sitecodec and that extra installed; made when missing."""
-    if sys.version_info < (3, 11):
-        sys.exit(f"sitecodec needs Python 3.11 or newer; this is {sys.version.split()[0]}")
     folder = ROOT / f".venv-{extra}"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     stamp = folder / "sitecodec.stamp"

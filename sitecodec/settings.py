@@ -24,7 +24,8 @@ class Settings:
     """A payload whose worst tile scores below this (SSIMULACRA2 scale) is not used."""
 
     exclude: tuple[str, ...] = ()
-    """Globs of site paths (`assets/logo.png`, `blog/**`) whose images are left alone."""
+    """Globs of images or pages to leave alone: `assets/logo.png`, `blog/**`; `*-logo.png` and other
+    globs without a slash match in any folder."""
 
     asset_dir: str = "assets/sitecodec"
     """Folder of the built site that receives the encoded files."""

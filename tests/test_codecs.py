@@ -39,7 +39,7 @@ def run(code: str) -> str:
 
 def test_importing_loads_no_heavy_package():
     heavy = "{'torch', 'mkdocs', 'numpy', 'PIL', 'wasmtime', 'scipy', 'jinja2'}"
-    code = "import sys, sitecodec; print(%s & set(sys.modules))" % heavy
+    code = f"import sys, sitecodec; print({heavy} & set(sys.modules))"
     assert run(code).strip() == "set()"
 
 
