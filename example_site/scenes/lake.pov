@@ -63,8 +63,8 @@ object { Heights
       [0.36 Rock]
       [0.47 slope { -y } texture_map { [0.20 Snow] [0.32 Rock] }]
       [0.62 slope { -y } texture_map { [0.34 Snow] [0.44 Rock] }]
-      [0.98 slope { -y } texture_map { [0.38 Snow] [0.50 Rock] }]
-      [0.98 Shore]  // turbulence carries the foot of the slope below 0, which wraps round to 1
+      [0.985 slope { -y } texture_map { [0.38 Snow] [0.50 Rock] }]
+      [0.985 Shore]  // turbulence carries the foot of the slope below 0, which wraps round to 1
     }
   }
 }

@@ -87,7 +87,9 @@ def lake_assets(folder: Path) -> None:
     envelope = 0.05 + 0.42 * wall**1.3 * (1 - 0.35 * back) + 0.95 * back**1.25
     rough = fractal(x / 1.3, depth / 1.3, 7, 41)
     height = envelope * (0.25 + 1.35 * relief**1.35) - 0.075 + 0.006 * rough
-    height = np.clip(height, 0, 1)
+    # Bend what is too high for the field instead of cutting the summits flat.
+    bent = 0.7 + 0.26 * np.tanh((height - 0.7) / 0.42)
+    height = np.clip(np.where(height > 0.7, bent, height), 0, 1)
     Image.fromarray((height * 65535).astype(np.uint16)).save(folder / "lake_height.png")
 
     rng = np.random.default_rng(5)
