@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def prepare(extra: str) -> Path:
     """The Python of `.venv-EXTRA`, with sitecodec and that extra installed; made when missing."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - this script runs before pip could refuse
+        sys.exit(f"sitecodec needs Python 3.11 or newer; this is {sys.version.split()[0]}")
     folder = ROOT / f".venv-{extra}"
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     stamp = folder / "sitecodec.stamp"
