@@ -65,7 +65,7 @@ def main() -> int:
     results = measure(pictures)
     for problem in results.problems:
         print(problem, file=sys.stderr)
-    print(bench.render_table(results), "\n")
+    print(bench.render_table(results), end="\n\n")
     if not results.curves:
         return 1
     arguments.figures.mkdir(parents=True, exist_ok=True)
