@@ -25,7 +25,7 @@ SCALE = 3
 
 
 def at_size(encode: Callable[[int], bytes], size: int) -> bytes:
-    """The file of lowest quality that has at least `size` bytes, as the 2022 experiment compared."""
+    """The file of lowest quality that has at least `size` bytes: the 2022 experiment's rule."""
     return next(data for quality in range(1, 101) if len(data := encode(quality)) >= size)
 
 
