@@ -79,6 +79,12 @@ class Outcome:
     reason: str
     """Why there is no payload; '' if there is one."""
 
+    score: float | None = None
+    """SSIMULACRA2 score of the payload, kept or not; None if none was made."""
+
+    worst_tile: float | None = None
+    """The lowest score of a part of the payload's picture; None if no payload was made."""
+
 
 def encode_image(job: Job) -> Outcome:
     """Encode one source, without the store.
@@ -86,6 +92,22 @@ def encode_image(job: Job) -> Outcome:
     Raises ImageError if the source cannot be read, is damaged or is over the limits.
     """
     return _encode(job, _read(job.source))
+
+
+def recall(job: Job, store: Store) -> Outcome | None:
+    """The outcome of a job as far as that costs no encoding: from the store, or too small.
+
+    Raises ImageError if the source cannot be read.
+    """
+    try:
+        status = _status(job.source)
+        if status.st_size < job.settings.min_bytes:
+            return Outcome(0, 0, status.st_size, (), "too small")
+        with job.source.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        raise _unreadable(job.source, error) from error
+    return _stored(store, _key(digest, job.settings))
 
 
 def run(
@@ -216,15 +238,16 @@ def _encode(job: Job, data: bytes) -> Outcome:
     if verdict.avif:
         avif = verdict.avif
         variants.append(Variant("avif", *size, avif.data, avif.score, avif.quality))
+    scores = verdict.score, verdict.worst_tile
     if not variants:
-        return Outcome(*size, len(data), (), verdict.reason)
+        return Outcome(*size, len(data), (), verdict.reason, *scores)
     # Another generation of loss must buy something; else the source itself is the fallback.
     fallback = images.jpeg_fallback(source.pixels, int(len(data) * _WORTH_IT))
     if len(fallback) <= len(data) * _WORTH_IT:
         shown = images.decode(fallback)
         if metrics.worst_tile(source.pixels, shown) >= job.settings.min_tile_score:
             variants.append(Variant("jpeg", *size, fallback, None, 0.0))
-    return Outcome(*size, len(data), tuple(variants), verdict.reason)
+    return Outcome(*size, len(data), tuple(variants), verdict.reason, *scores)
 
 
 def _key(digest: bytes, settings: Settings) -> str:
@@ -299,10 +322,21 @@ def unpack(data: bytes) -> Outcome | None:
             source_bytes=_natural(header["source_bytes"]),
             variants=tuple(variants),
             reason=str(header["reason"]),
+            # Entries of earlier versions lack these.
+            score=_number(header.get("score")),
+            worst_tile=_number(header.get("worst_tile")),
         )
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     return outcome if start == len(data) else None
+
+
+def _number(value: object) -> float | None:
+    if value is None:
+        return None
+    if not isinstance(value, (int, float)):
+        raise ValueError(f"not a score: {value!r}")
+    return float(value)
 
 
 def _natural(value: object) -> int:

@@ -67,6 +67,10 @@ class Store:
 
     root: Path
 
+    resolution: float = _DAY
+    """Seconds within which further uses of an entry are not noted; a day's keeps a warm build from
+    writing."""
+
     def get(self, key: str) -> bytes | None:
         """The content of an entry, or None. A damaged entry is removed and counts as missing."""
         if not _KEY.match(key):
@@ -81,8 +85,7 @@ class Store:
             _unlink(path)
             return None
         with contextlib.suppress(OSError):
-            # The time of last use, for gc; a day's resolution keeps a warm build from writing.
-            if time.time() - path.stat().st_mtime > _DAY:
+            if time.time() - path.stat().st_mtime > self.resolution:  # last use, for gc
                 os.utime(path)
         return content
 

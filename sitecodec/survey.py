@@ -96,6 +96,19 @@ def survey(
     except OSError as error:
         findings.problem(name, "", f"cannot be read ({error.strerror}); check its permissions")
         return None
+    return survey_document(site, name, data, root, settings, files, findings)
+
+
+def survey_document(
+    site: Path,
+    name: str,
+    data: bytes,
+    root: str,
+    settings: Settings,
+    files: dict[str, File | str],
+    findings: Findings,
+) -> Page | None:
+    """Sort the images of the page `name`, which reads `data`; None if none is to be replaced."""
     document = html.scan(data)
     base = urls.base_of(name, document.base, root)
     page_excluded = any(_glob(glob).fullmatch(name) for glob in settings.exclude)

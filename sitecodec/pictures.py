@@ -1,0 +1,229 @@
+"""Decoded pictures of payloads: decoded once, kept on disk, bounded in number, size and time."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+import os
+import re
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sitecodec
+from sitecodec.errors import PayloadError, SitecodecError, StoreError
+from sitecodec.payload import Header, read_header
+from sitecodec.store import Store, key
+
+if TYPE_CHECKING:
+    from sitecodec.codecs import Pixels
+
+FORMATS = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}
+"""MIME types by extension. PNG is lossless: exactly the pixels that the payload stands for."""
+
+CACHE_BYTES = 1 << 30
+_WAITING = 128
+_SPARE_BYTES = 64 << 20
+_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_log = logging.getLogger("sitecodec")
+
+
+class BusyError(SitecodecError):
+    """So much work is waiting that no more is taken on."""
+
+
+class UnavailableError(SitecodecError):
+    """The payload is sound, but this installation lacks what would decode it."""
+
+
+class Pictures:
+    """What the decode server shows. Safe for use from any number of threads.
+
+    Payloads (and AVIF files) are entries of `store` whose key is the SHA-256 of their content;
+    decoded pictures are entries of a store of their own in the folder `cache`.
+    """
+
+    def __init__(
+        self, store: Store, cache: Path, *, max_bytes: int = CACHE_BYTES, waiting: int = _WAITING
+    ) -> None:
+        self._store = store
+        self._cache = Store(cache, resolution=1.0)
+        self._max_bytes = max_bytes
+        self._most_waiting = waiting
+        self._lock = threading.Lock()
+        self._slots = threading.Semaphore(os.cpu_count() or 1)
+        self._flights: dict[str, Future[bytes]] = {}
+        self._waiting = 0
+        self._used: int | None = None
+        self._warned: set[str] = set()
+        self._spare: OrderedDict[str, bytes] = OrderedDict()
+        self.decoded = 0
+        """How many payloads were decoded so far."""
+
+    def keep(self, data: bytes) -> str:
+        """Make a payload or an AVIF file available under its SHA-256, which is returned.
+
+        Where the store cannot be written it is kept in memory, with a warning.
+        """
+        digest = hashlib.sha256(data).hexdigest()
+        if self.file(digest) is None:
+            try:
+                self._store.put(digest, data)
+            except StoreError as error:
+                self._warn(error)
+                with self._lock:
+                    self._spare[digest] = data
+                    while sum(map(len, self._spare.values())) > _SPARE_BYTES:
+                        self._spare.popitem(last=False)
+        return digest
+
+    def file(self, digest: str) -> bytes | None:
+        """What was kept under a SHA-256 (64 hexadecimal digits), or None."""
+        if not _DIGEST.fullmatch(digest):
+            return None
+        data = self._spare.get(digest) or self._store.get(digest)
+        # An entry of another kind has a key that is not its content's hash.
+        return data if data and hashlib.sha256(data).hexdigest() == digest else None
+
+    def picture_key(self, digest: str, extension: str, width: int | None) -> str | None:
+        """What identifies the bytes that `get` would give; None if there is no such payload."""
+        payload = self.file(digest)
+        header = _header(payload) if payload else None
+        return _key(digest, header, extension, width) if header else None
+
+    def get(self, digest: str, extension: str, width: int | None = None) -> bytes | None:
+        """The file of a payload's picture, scaled down to `width` pixels if it is wider.
+
+        None if there is no such payload. However many ask at once, it is decoded once. Raises
+        BusyError if too many wait already, UnavailableError, or what the decoder raises.
+        """
+        payload = self.file(digest)
+        header = _header(payload) if payload else None
+        if payload is None or header is None:
+            return None
+        name = _key(digest, header, extension, width)
+        found = self._cache.get(name)
+        if found is not None:
+            return found
+        with self._lock:
+            if self._waiting >= self._most_waiting:
+                raise BusyError("too many pictures are being decoded; ask again in a second")
+            flight = self._flights.get(name)
+            leads = flight is None
+            if flight is None:
+                flight = self._flights[name] = Future()
+            self._waiting += 1
+        try:
+            if leads:
+                self._fly(flight, name, payload, header, extension, width)
+            return flight.result()
+        finally:
+            with self._lock:
+                self._waiting -= 1
+
+    def put(self, digest: str, pixels: Pixels) -> None:
+        """Keep the PNG of a payload's pixels, which the caller has just decoded."""
+        payload = self.file(digest)
+        header = _header(payload) if payload else None
+        if header:
+            self._remember(_key(digest, header, "png", None), _compress(pixels, "png", None))
+
+    def _fly(
+        self,
+        flight: Future[bytes],
+        name: str,
+        payload: bytes,
+        header: Header,
+        extension: str,
+        width: int | None,
+    ) -> None:
+        """Do the work that `flight` stands for. An error is the waiters', and then forgotten."""
+        try:
+            with self._slots:
+                # Another flight may have landed between our look at the cache and our start.
+                data = self._cache.get(name)
+                if data is None:
+                    data = _compress(self._decode(payload, header), extension, width)
+                    self._remember(name, data)
+            flight.set_result(data)
+        except BaseException as error:
+            flight.set_exception(error)
+        finally:
+            with self._lock:
+                del self._flights[name]
+
+    def _decode(self, payload: bytes, header: Header) -> Pixels:
+        from sitecodec import codecs
+
+        if header.codec == "sd":
+            _require_torch()
+        with self._lock:
+            self.decoded += 1
+        return codecs.get(header.codec).decode(payload)
+
+    def _remember(self, name: str, data: bytes) -> None:
+        """Put a picture into the cache; make room if there is too much in it."""
+        try:
+            self._cache.put(name, data)
+            with self._lock:
+                if self._used is None:
+                    self._used = self._cache.stats().size
+                else:
+                    self._used += len(data)
+                if self._used > self._max_bytes:
+                    self._cache.gc(max_bytes=self._max_bytes * 9 // 10)
+                    self._used = self._cache.stats().size
+        except StoreError as error:
+            self._warn(error)
+
+    def _warn(self, error: StoreError) -> None:
+        """Once for each kind: a full disk fails every time."""
+        with self._lock:
+            known = str(error) in self._warned
+            self._warned.add(str(error))
+        if not known:
+            _log.warning("sitecodec: %s", error)
+
+
+def _key(digest: str, header: Header, extension: str, width: int | None) -> str:
+    import PIL
+
+    scaled = str(width) if width is not None and width < header.width else ""
+    # The versions of all that decides the file's bytes.
+    return key("picture", "1", sitecodec.__version__, PIL.__version__, digest, extension, scaled)
+
+
+def _header(payload: bytes) -> Header | None:
+    try:
+        return read_header(payload)
+    except PayloadError:
+        return None
+
+
+def _compress(pixels: Pixels, extension: str, width: int | None) -> bytes:
+    from PIL import Image
+
+    image = Image.fromarray(pixels)
+    if width is not None and width < image.width:
+        size = width, max(1, round(image.height * width / image.width))
+        image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    buffer = io.BytesIO()
+    if extension == "png":
+        image.save(buffer, "PNG", compress_level=1)
+    elif extension == "webp":
+        image.save(buffer, "WEBP", quality=90, method=2)
+    else:
+        image.save(buffer, "JPEG", quality=92, subsampling="4:4:4")
+    return buffer.getvalue()
+
+
+def _require_torch() -> None:
+    import importlib.util
+
+    if not all(importlib.util.find_spec(name) for name in ("torch", "diffusers")):
+        raise UnavailableError(
+            "this payload needs torch; install it: pip install 'sitecodec[torch]'"
+        )
