@@ -42,6 +42,9 @@ class SitecodecConfig(base.Config):  # type: ignore[no-untyped-call]
     workers = c.Type(int, default=Settings.workers)
     """Images encoded at once; 0 takes one for each processor."""
 
+    browser = c.Type(str, default=Settings.browser)
+    """Whether the site gets the service worker that decodes payloads: auto, always or never."""
+
 
 def to_settings(config: SitecodecConfig, folder: Path, forbidden: dict[str, Path]) -> Settings:
     """The options as Settings; relative paths are taken from `folder`, that of mkdocs.yml.

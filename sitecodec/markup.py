@@ -87,12 +87,14 @@ def render(
     first: bool,
     lazy: bool,
     style: bool,
+    script: str = "",
 ) -> bytes:
     """The markup for the `<img>` tag at `image` in the document `data`.
 
     `first` marks the page's first content image, which is fetched at high priority; `lazy` one
     that is fetched when it comes near; `style` the page's first picture, which brings the style
-    rules. The author's own loading, fetchpriority and decoding win.
+    rules and, if its URL is given, the page's `script`. The author's own loading, fetchpriority and
+    decoding win.
     Raises SettingsError if the template fails.
     """
     import jinja2
@@ -118,12 +120,16 @@ def render(
             width=picture.width,
             height=picture.height,
             first=first,
-            style=Markup(_STYLE if style else ""),
+            style=Markup(_STYLE + _deferred(script) if style else ""),
             end=Markup(" />" if _self_closed(tag, image) else ">"),
         )
     except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
         raise _template_error(error) from error
     return text.strip().encode("utf-8", "surrogateescape")
+
+
+def _deferred(script: str) -> str:
+    return f'<script defer src="{escape(script)}"></script>' if script else ""
 
 
 def _attributes(tag: bytes, image: Image, src: str | None) -> str:

@@ -45,6 +45,10 @@ class Settings:
     workers: int = 0
     """Images encoded at once; 0 takes one for each processor."""
 
+    browser: str = "auto"
+    """Whether the site gets the service worker by which visitors' browsers decode payloads:
+    'always', 'never', or 'auto', where an average visit comes out ahead by it."""
+
     def __post_init__(self) -> None:
         """Validate; raises SettingsError."""
         _check_range("quality", self.quality, 0, 100)
@@ -52,6 +56,10 @@ class Settings:
         _check_range("min_bytes", self.min_bytes, 0, 2**31)
         _check_range("max_pixels", self.max_pixels, 1, 2**28)
         _check_range("workers", self.workers, 0, 1024)
+        if self.browser not in ("auto", "always", "never"):
+            raise SettingsError(
+                f"browser must be 'auto', 'always' or 'never', not {self.browser!r}"
+            )
         parts = self.asset_dir.split("/")
         if not self.asset_dir or "\\" in self.asset_dir or any(p in ("", ".", "..") for p in parts):
             raise SettingsError(

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sitecodec import assets, html, jobs, markup, urls
+from sitecodec import assets, html, jobs, markup, urls, worker
 from sitecodec.assets import Asset
 from sitecodec.errors import ImageError, SiteError
 from sitecodec.settings import Settings
@@ -63,15 +63,42 @@ def rewrite_site(
         if (page := survey(site, name, root, settings, files, findings)) is not None
     ]
     encoded = _encode(site, settings, files, findings, progress)
-    rewritten = sum(_rewrite(site, page, root, encoded, template) for page in pages)
+    account = _account(pages, findings, len(names))
+    script = _script(site, settings, account)
+    rewritten = sum(_rewrite(site, page, root, encoded, template, script) for page in pages)
     written = {path for asset in encoded.values() for path in asset.files.values()}
+    removed = assets.sweep(site, settings.asset_dir, names, written)
+    if script:
+        worker.write(site, settings.asset_dir)
     return Summary(
         images=tuple(findings.rows[path] for path in sorted(findings.rows)),
         problems=tuple(problems(findings)),
         pages=len(names),
         rewritten=rewritten,
-        removed=assets.sweep(site, settings.asset_dir, names, written),
+        removed=removed,
+        worker=worker.describe(account, settings.browser, included=bool(script)),
     )
+
+
+def _account(pages: list[Page], findings: Findings, number_of_pages: int) -> worker.Account:
+    """What the service worker would save the visitors of this site."""
+    saved = {
+        path: row.after_avif - row.payload
+        for path, row in findings.rows.items()
+        if row.payload is not None and (row.avif or row.jpeg)
+    }
+    shown = ({use.target.path for use in page.uses} for page in pages)
+    by_page = [sum(saved.get(path, 0) for path in paths) for paths in shown]
+    return worker.account(list(saved.values()), by_page, number_of_pages)
+
+
+def _script(site: Path, settings: Settings, account: worker.Account) -> str:
+    """Site path of the script that pages shall load, '' if there is to be no worker."""
+    earlier = (site / worker.NAME).is_file()
+    wanted = account.ahead or earlier if settings.browser == "auto" else bool(account.saved)
+    if settings.browser == "never" or not (wanted or earlier):
+        return ""
+    return worker.registration(settings.asset_dir)[0]
 
 
 def _encode(
@@ -172,7 +199,12 @@ def _worthwhile(outcome: jobs.Outcome) -> dict[str, jobs.Variant]:
 
 
 def _rewrite(
-    site: Path, page: Page, root: str, encoded: Mapping[str, Asset], template: Template
+    site: Path,
+    page: Page,
+    root: str,
+    encoded: Mapping[str, Asset],
+    template: Template,
+    script: str,
 ) -> bool:
     """Replace a page's images by pictures; false if none of them was encoded."""
     uses = [use for use in page.uses if use.target.path in encoded]
@@ -206,6 +238,7 @@ def _rewrite(
             first=number == first,
             lazy=number > first,
             style=number == 0,
+            script=script and urls.to_url(script, page.base, root, rooted=use.target.rooted),
         )
         replacements.append((use.image.start, use.image.end, new))
     assets.write_file(place, html.splice(data, replacements))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -81,6 +82,9 @@ class Summary:
     removed: int = 0
     """Files of earlier builds that were removed because no page names them."""
 
+    worker: str = ""
+    """Whether the site got the service worker and why, in a line or two."""
+
     @property
     def encoded(self) -> tuple[ImageRow, ...]:
         """The images that pages now offer in other formats."""
@@ -126,6 +130,8 @@ def table(summary: Summary) -> str:
         ]
     lines += _reasons("left alone", summary.left_alone)
     lines += _reasons("no payload, only AVIF", [r for r in rows if r.payload is None])
+    if summary.worker:
+        lines += ["", *textwrap.wrap(summary.worker, _WIDTH)]
     return "\n".join(line.rstrip() for line in lines)
 
 

@@ -39,6 +39,7 @@ def test_every_setting_can_be_loaded(tmp_path):
         store = "../cache"
         templates = "overrides"
         workers = 2
+        browser = "never"
     """
     loaded = settings.load(write(tmp_path, text))
     base = tmp_path.resolve()
@@ -52,6 +53,7 @@ def test_every_setting_can_be_loaded(tmp_path):
         store=base / "../cache",
         templates=base / "overrides",
         workers=2,
+        browser="never",
     )
     assert all(f"{field.name} =" in text for field in fields(Settings))
 
@@ -87,6 +89,8 @@ def test_templates_may_be_none():
         ("asset_dir", "a//b"),
         ("asset_dir", "a\\b"),
         ("asset_dir", 3),
+        ("browser", "sometimes"),
+        ("browser", True),
         ("store", None),
         ("store", 3),
         ("templates", []),

@@ -1,0 +1,65 @@
+// Registers the site's service worker once a page has loaded and the browser has nothing else to do.
+// The build puts the site's facts in place of SITE; see worker.js for how this file is written.
+"use strict";
+((site) => {
+  const script = document.currentScript;
+  const container = navigator.serviceWorker;
+  if (!script || !container || !self.isSecureContext || !self.caches) return;
+  if (!/^https?:$/.test(location.protocol)) return;
+  if (typeof WebAssembly !== "object" || typeof DecompressionStream !== "function") return;
+  const root = new URL(site.root, script.src);
+  if (root.origin !== location.origin || !location.pathname.startsWith(root.pathname)) return;
+  const worker = new URL(site.name, root).href;
+
+  // A visitor's own switch: localStorage.setItem("sitecodec", "off").
+  const off = () => {
+    try {
+      return localStorage.getItem("sitecodec") === "off";
+    } catch {
+      return false;
+    }
+  };
+
+  // The engine and the model are worth their bytes later; who counts bytes now is spared them.
+  const frugal = () => {
+    const { saveData, effectiveType } = navigator.connection || {};
+    const reduced = self.matchMedia("(prefers-reduced-data: reduce)").matches;
+    return saveData || reduced || /2g/.test(effectiveType);
+  };
+
+  const scriptOf = (registration) =>
+    (registration.active || registration.waiting || registration.installing)?.scriptURL;
+
+  const prepare = (active) => frugal() || active?.postMessage({ sitecodec: "prepare" });
+
+  const begin = async () => {
+    const found = await container.getRegistration(root.href);
+    const other = found && scriptOf(found) !== worker;
+    if (other) {
+      // The site has a worker of its own. If it imports ours, ours has a store.
+      if (await caches.has("sitecodec:" + root.pathname)) prepare(found.active);
+      return;
+    }
+    if (off()) {
+      await found?.unregister();
+      return;
+    }
+    if (!found && frugal()) return;
+    const registration = await container.register(worker, { scope: root.pathname });
+    const newest = registration.installing || registration.waiting || registration.active;
+    const go = () => newest.state === "activated" && prepare(newest);
+    newest.addEventListener("statechange", go);
+    go();
+  };
+
+  // A picture that failed half-way comes again, now from the network.
+  container.addEventListener("message", ({ data }) => {
+    if (data?.sitecodec !== "failed") return;
+    for (const image of document.images) if (image.currentSrc === data.url) image.src = image.src;
+  });
+
+  const idle = self.requestIdleCallback || ((work) => setTimeout(work, 200));
+  const later = () => idle(() => begin().catch(() => {}), { timeout: 4000 });
+  if (document.readyState === "complete") later();
+  else addEventListener("load", later);
+})(SITE);
