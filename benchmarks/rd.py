@@ -168,7 +168,7 @@ def float_points(
             bits = architecture.ideal_bits(prediction, q) + 8 * payload.HEADER_BYTES
             dequantised = q * weights["log_inverse_gain"][level].exp().view(1, -1, 1, 1)
             out = architecture.run(architecture.synthesis_ops(), weights, dequantised)[-1]
-            out = architecture.from_colour(out)[0, :, :height, :width].permute(1, 2, 0)
+            out = architecture.from_colour(out).clamp(0, 1)[0, :, :height, :width].permute(1, 2, 0)
             picture = torch.round(out * 255).to(torch.uint8).numpy()
             scores = metrics.psnr(pixels, picture), metrics.ms_ssim(pixels, picture)
             points.append((bits / (height * width), *scores))

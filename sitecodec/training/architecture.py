@@ -126,12 +126,12 @@ def run(ops: list[Op], weights: Weights, value: Tensor) -> list[Tensor]:
 
 def to_colour(rgb: Tensor) -> Tensor:
     """RGB in [0, 1] to the analysis' input."""
-    return torch.einsum("oc,nchw->nohw", COLOUR, rgb - 0.5)
+    return torch.einsum("oc,nchw->nohw", COLOUR.to(rgb.device), rgb - 0.5)
 
 
 def from_colour(value: Tensor) -> Tensor:
-    """The synthesis' output to RGB in [0, 1], clamped."""
-    return (torch.einsum("oc,nchw->nohw", torch.linalg.inv(COLOUR), value) + 0.5).clamp(0, 1)
+    """The synthesis' output to RGB, nominally in [0, 1]; not clamped, for gradients' sake."""
+    return torch.einsum("oc,nchw->nohw", torch.linalg.inv(COLOUR).to(value.device), value) + 0.5
 
 
 def pad_to_stride(rgb: Tensor) -> Tensor:
@@ -155,8 +155,11 @@ class Prediction:
 
 
 def predict(weights: Weights, latents: Tensor, level_t: Tensor) -> Prediction:
-    """The entropy model over quantised latents (N, C, H, W), all positions at once."""
-    mask = torch.zeros(5, 5)
+    """The entropy model over quantised latents (N, C, H, W), all positions at once.
+
+    `level_t` is a scalar, or one number for each picture (N).
+    """
+    mask = torch.zeros(5, 5, device=latents.device)
     for dy, dx in TAPS:
         mask[dy + 2, dx + 2] = 1
     context = F.conv2d(
@@ -165,29 +168,29 @@ def predict(weights: Weights, latents: Tensor, level_t: Tensor) -> Prediction:
         weights["entropy.context.bias"],
         padding=2,
     )
-    context = context + (
-        weights["entropy.level.weight"] @ level_t.view(1, 1)
-        + weights["entropy.level.bias"][:, None]
-    ).view(1, -1, 1, 1)
-    context = F.leaky_relu(context, 0.1)
+    context = F.leaky_relu(context + _by_level(weights, "entropy.level", level_t), 0.1)
     hidden = F.conv2d(context, weights["entropy.hidden.weight"], weights["entropy.hidden.bias"])
     hidden = F.leaky_relu(hidden, 0.1)
-    mean, spread = F.conv2d(
-        hidden, weights["entropy.out.weight"], weights["entropy.out.bias"]
-    ).chunk(2, 1)
-    level = weights["entropy.scale_level.weight"] @ level_t.view(1, 1)
-    level = level + weights["entropy.scale_level.bias"][:, None]
-    return Prediction(mean, spread + level.view(1, -1, 1, 1), context, hidden)
+    out = F.conv2d(hidden, weights["entropy.out.weight"], weights["entropy.out.bias"])
+    mean, spread = out.float().chunk(2, 1)
+    spread = spread + _by_level(weights, "entropy.scale_level", level_t)
+    return Prediction(mean, spread, context, hidden)
+
+
+def _by_level(weights: Weights, name: str, level_t: Tensor) -> Tensor:
+    linear = level_t.reshape(-1, 1) * weights[f"{name}.weight"][:, 0] + weights[f"{name}.bias"]
+    return linear[:, :, None, None]
+
+
+def code_length(prediction: Prediction, latents: Tensor) -> Tensor:
+    """Bits of each latent under its Gaussian: -log2 of its mass over an interval of one."""
+    # By the side of the distribution that is small, where differences keep their precision.
+    distance = (latents - prediction.mean).abs()
+    upper = torch.special.ndtr((0.5 - distance) / prediction.scale)
+    lower = torch.special.ndtr((-0.5 - distance) / prediction.scale)
+    return -(upper - lower).clamp_min(1e-9).log2()
 
 
 def ideal_bits(prediction: Prediction, latents: Tensor) -> float:
-    """The code length of the latents under the Gaussians, in bits."""
-    normal = torch.distributions.Normal(prediction.mean, prediction.scale)
-    mass = normal.cdf(latents + 0.5) - normal.cdf(latents - 0.5)
-    return float(-mass.clamp_min(1e-9).log2().sum())
-
-
-def interpolate(levels: Tensor, position: float) -> Tensor:
-    """A row of a per-level table at a continuous position."""
-    low = min(int(position), levels.shape[0] - 2)
-    return torch.lerp(levels[low], levels[low + 1], torch.tensor(position - low))
+    """The code length of all latents together, in bits."""
+    return float(code_length(prediction, latents).sum())
