@@ -1,4 +1,4 @@
-"""Writes src/tables.h: the two tables of docs/format.md, each entry correctly rounded.
+"""Writes src/tables.h and src/tail.h: the tables of docs/format.md, correctly rounded.
 
 Run as `python -m sitecodec.engine.tables`.
 """
@@ -11,6 +11,8 @@ from pathlib import Path
 DIGITS = 60
 PHI_SIZE = 321
 """Entries of PHI: the standard normal distribution from 0 to 5 in steps of 1/64."""
+TAIL_SIZE = 257
+"""Entries of TAIL: the tail of the logistic distribution from 0 to 16 in steps of 1/16."""
 
 
 def exp2_table() -> list[int]:
@@ -26,6 +28,13 @@ def phi_table() -> list[int]:
         root = (2 * _pi()).sqrt()
         values = [Decimal("0.5") + _integral(Decimal(i) / 64) / root for i in range(PHI_SIZE)]
         return [int((value * 2**16).to_integral_value()) for value in values]
+
+
+def tail_table() -> list[int]:
+    """Round(2^24 / (1 + e^(i/16))) for i in 0…256."""
+    with localcontext(prec=DIGITS):
+        values = [2**24 / (1 + (Decimal(i) / 16).exp()) for i in range(TAIL_SIZE)]
+        return [int(value.to_integral_value()) for value in values]
 
 
 def _integral(z: Decimal) -> Decimal:
@@ -62,7 +71,15 @@ def main() -> None:
         f"enum {{ PHI_SIZE = {PHI_SIZE} }};\n"
         f"static const uint32_t PHI[PHI_SIZE] = {{\n{_rows(phi_table())}\n}};\n"
     )
-    Path(__file__).with_name("src").joinpath("tables.h").write_text(text, encoding="utf-8")
+    tail = (
+        "// Written by tables.py; not edited by hand.\n#pragma once\n#include <stdint.h>\n\n"
+        "// 2^24 times the tail of the standard logistic distribution at i / 16\n"
+        f"enum {{ TAIL_SIZE = {TAIL_SIZE} }};\n"
+        f"static const uint32_t TAIL[TAIL_SIZE] = {{\n{_rows(tail_table())}\n}};\n"
+    )
+    folder = Path(__file__).with_name("src")
+    folder.joinpath("tables.h").write_text(text, encoding="utf-8")
+    folder.joinpath("tail.h").write_text(tail, encoding="utf-8")
 
 
 if __name__ == "__main__":
