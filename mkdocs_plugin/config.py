@@ -15,11 +15,14 @@ from sitecodec.settings import Settings, from_mapping
 class SitecodecConfig(base.Config):  # type: ignore[no-untyped-call]
     """What stands under `sitecodec:` in the `plugins` of mkdocs.yml."""
 
-    quality = c.Type((int, float), default=Settings.quality)
-    """Quality of the latents, 0 (smallest) to 100 (best)."""
+    quality = c.Type((int, float, str), default=Settings.quality)
+    """The score (SSIMULACRA2) to reach: up to 100, or low, medium, high."""
 
     min_tile_score = c.Type((int, float), default=Settings.min_tile_score)
-    """A payload whose worst tile scores below this (SSIMULACRA2 scale) is not used."""
+    """What every part of an encoded image has to score at least."""
+
+    widths = c.ListOfItems(c.Type(int), default=list(Settings.widths))
+    """Widths in pixels to make of each image; without any, by the theme's content width."""
 
     exclude = c.ListOfItems(c.Type(str), default=list(Settings.exclude))
     """Globs of site paths, of images or of pages, whose images are left alone."""

@@ -16,38 +16,57 @@ from sitecodec.errors import SiteError
 TEMPORARY = ".sitecodec-tmp"
 """How the names of files that are being written end."""
 
-_SUFFIXES = {"slat": ".slat", "avif": ".avif", "jpeg": ".jpg"}
-_ASSET = re.compile(r"[A-Za-z0-9._-]+-[0-9a-f]{12}-[0-9]+w\.(?:jpg|avif|slat)")
-_ASSET_IN_PAGE = re.compile(rb"[0-9a-f]{12}-[0-9]+w\.(?:jpg|avif|slat)")
+_SUFFIXES = {"slat": ".slat", "avif": ".avif", "webp": ".webp", "png": ".png", "jpeg": ".jpg"}
+_ASSET = re.compile(r"[A-Za-z0-9._-]+-[0-9a-f]{12}-[0-9]+w\.(?:jpg|png|webp|avif|slat)")
+_ASSET_IN_PAGE = re.compile(rb"[0-9a-f]{12}-[0-9]+w\.(?:jpg|png|webp|avif|slat)")
 
 
 @dataclass(frozen=True)
 class Asset:
-    """An encoded image: site paths of its files by format, and their common size in pixels."""
+    """One width of an encoded image: site paths by format, and the files' size in pixels."""
 
     files: Mapping[str, str]
     width: int
     height: int
 
 
-def write(
-    site: Path, folder: str, path: str, outcome: jobs.Outcome, variants: Mapping[str, jobs.Variant]
-) -> Asset:
-    """Write the variants of the image at `path` into `folder` of the site. Raises SiteError.
+@dataclass(frozen=True)
+class Image:
+    """An encoded image: the size of its source in pixels, and its files, widest first."""
+
+    width: int
+    height: int
+    sizes: tuple[Asset, ...]
+
+
+def write(site: Path, folder: str, path: str, variants: Mapping[str, jobs.Variant]) -> Asset:
+    """Write the variants of one width of the image at `path` into `folder`. Raises SiteError.
 
     They share a stem, which holds a hash over them all: a file never changes under its name, so it
     may be cached for ever, and from the fallback's URL follows the payload's.
     """
+    digest = fingerprint(variants)
+    stem = re.sub(r"[^A-Za-z0-9._]+", "-", PurePosixPath(path).stem).strip("-.")[:40] or "image"
+    files = {}
+    for name, variant in variants.items():
+        files[name] = f"{folder}/{stem}-{digest}-{variant.width}w{_SUFFIXES[name]}"
+        write_file(site / files[name], variant.data)
+    size = next((v.width, v.height) for v in variants.values())
+    return Asset(files, *size)
+
+
+def fingerprint(variants: Mapping[str, jobs.Variant]) -> str:
+    """The hash over all variants, by format, that the names of their files hold."""
     digest = hashlib.sha256()
     for name in sorted(variants):
         digest.update(f"{name} {len(variants[name].data)} ".encode())
         digest.update(variants[name].data)
-    stem = re.sub(r"[^A-Za-z0-9._]+", "-", PurePosixPath(path).stem).strip("-.")[:40] or "image"
-    files = {}
-    for name, variant in variants.items():
-        files[name] = f"{folder}/{stem}-{digest.hexdigest()[:12]}-{variant.width}w{_SUFFIXES[name]}"
-        write_file(site / files[name], variant.data)
-    return Asset(files, outcome.width, outcome.height)
+    return digest.hexdigest()[:12]
+
+
+def named_in(page: bytes) -> set[str]:
+    """The fingerprints of all encoded files that a page names."""
+    return {name[:12].decode() for name in _ASSET_IN_PAGE.findall(page)}
 
 
 def write_file(path: Path, data: bytes) -> None:

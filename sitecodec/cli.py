@@ -61,12 +61,12 @@ config_option = click.option(
 @main.command()
 @click.argument("site_dir", type=FOLDER)
 @config_option
-@click.option("--quality", type=click.FloatRange(0, 100), help="Overrides the setting.")
+@click.option(
+    "--quality", help="Score to reach: 0-100, low, medium or high; overrides the setting."
+)
 @click.option("--base-path", default="/", show_default=True, help="URL path the site is served at.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if any image could not be taken.")
-def build(
-    site_dir: Path, config: Path, quality: float | None, base_path: str, strict: bool
-) -> None:
+def build(site_dir: Path, config: Path, quality: str | None, base_path: str, strict: bool) -> None:
     r"""Rewrite a built site in place.
 
     \b
@@ -95,7 +95,7 @@ def build(
     type=click.FloatRange(0, 100),
     default=Settings.quality,
     show_default=True,
-    help="0 is smallest, 100 is best.",
+    help="The codec's own: 0 is smallest, 100 is best. (A build seeks it for a score.)",
 )
 def encode(source: Path, output: Path, codec: str, quality: float) -> None:
     r"""Encode one image to a payload.
@@ -276,9 +276,11 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
         yield show
 
 
-def _settings(config: Path, quality: float | None = None) -> Settings:
+def _settings(config: Path, quality: str | None = None) -> Settings:
     settings = settings_module.load(config)
-    return settings if quality is None else replace(settings, quality=quality)
+    if quality is None:
+        return settings
+    return replace(settings, quality=settings_module.quality_of(quality))
 
 
 def _read(path: Path) -> bytes:

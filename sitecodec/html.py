@@ -30,7 +30,10 @@ _TEXT_ONLY = _RAW_TEXT | {"script", "plaintext"}
 _CHROME = frozenset(("nav", "aside", "footer"))
 _MAIN = frozenset(("main", "article"))
 _WATCHED = frozenset(
-    ("img", "picture", "base", "template", "svg", "math", "header", *_TEXT_ONLY, *_CHROME, *_MAIN)
+    (
+        *("img", "picture", "base", "head", "body", "template", "svg", "math", "header"),
+        *(*_TEXT_ONLY, *_CHROME, *_MAIN),
+    )
 )
 
 
@@ -39,11 +42,12 @@ def _any_case(names: Iterable[str]) -> bytes:
     tails: dict[str, set[str]] = {}
     for name in sorted(names):
         tails.setdefault(name[0], set()).add(name[1:])
-    return b"|".join(
-        f"[{first}{first.upper()}]".encode()
-        + (b"(?:" + _any_case(rest) + b")" if any(rest) else b"")
-        for first, rest in tails.items()
-    )
+    parts = []
+    for first, rest in tails.items():
+        longer = rest - {""}
+        tail = b"(?:" + _any_case(longer) + (b")?" if "" in rest else b")") if longer else b""
+        parts.append(f"[{first}{first.upper()}]".encode() + tail)
+    return b"|".join(parts)
 
 
 def _unwatched_start() -> bytes:
@@ -125,6 +129,9 @@ class Document:
     images: tuple[Image, ...] = ()
     base: str | None = None
 
+    head_end: int | None = None
+    """Where more elements of the head can be put in; None for a document without one."""
+
 
 def scan(data: bytes) -> Document:
     """Find the images a browser would show in an HTML document.
@@ -137,6 +144,8 @@ def scan(data: bytes) -> Document:
         return Document()
     images: list[Image] = []
     base: str | None = None
+    head_end: int | None = None
+    head_open = True
     depth = dict.fromkeys(("template", "main", "chrome"), 0)
     in_picture = has_main = False
     in_main: list[bool] = []
@@ -150,7 +159,12 @@ def scan(data: bytes) -> Document:
             depth["template"] = max(0, depth["template"] + step)
         elif depth["template"]:
             continue
+        elif tag in ("/head", "body"):
+            head_end, head_open = (start if head_open else head_end), False
+        elif tag == "/title":
+            head_end = end if head_open else head_end
         elif tag == "img":
+            head_open = False
             if start >= cdata_end:
                 attributes = tuple(_attributes(data, start, end))
                 images.append(Image(start, end, attributes, in_picture, not depth["chrome"]))
@@ -169,7 +183,7 @@ def scan(data: bytes) -> Document:
             image._replace(in_content=image.in_content and main)
             for image, main in zip(images, in_main, strict=True)
         ]
-    return Document(tuple(images), base)
+    return Document(tuple(images), base, head_end)
 
 
 def splice(data: bytes, replacements: Iterable[tuple[int, int, bytes]]) -> bytes:

@@ -66,6 +66,16 @@ class LeftAlone:
     """A few words for the report: 'animated', 'has transparency', 'not a photo format: GIF'."""
 
 
+@dataclass(frozen=True)
+class Lossless:
+    """A file that shows the very pixels."""
+
+    format: str
+    """'webp' or 'png'."""
+
+    data: bytes
+
+
 def load(data: bytes, name: str, max_pixels: int) -> Source | LeftAlone:
     """Decode the bytes of a PNG, JPEG or WebP file.
 
@@ -147,9 +157,48 @@ def avif(pixels: Pixels, quality: int, speed: int = 6) -> bytes:
     return buffer.getvalue()
 
 
+def lossless(pixels: Pixels) -> Lossless:
+    """The smaller of a lossless WebP and a PNG (with a palette if 256 colours suffice)."""
+    image = Image.fromarray(pixels)
+    buffer = io.BytesIO()
+    image.save(buffer, "WEBP", lossless=True, quality=80, method=4)
+    return min(Lossless("webp", buffer.getvalue()), png(pixels), key=lambda file: len(file.data))
+
+
+def png(pixels: Pixels) -> Lossless:
+    """An optimised PNG, with a palette if 256 colours suffice."""
+    image = Image.fromarray(pixels)
+    colours = image.getcolors(256)
+    if colours is not None:
+        palette = Image.new("P", (1, 1))
+        palette.putpalette([value for _, colour in colours for value in colour])  # type: ignore[union-attr]
+        image = image.quantize(palette=palette, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    return Lossless("png", buffer.getvalue())
+
+
+def flatness(pixels: Pixels) -> float:
+    """The share of pixels that equal their right neighbour: near 1 for screenshots, 0 for photos.
+
+    It is taken from at most 512 rows, spread over the picture.
+    """
+    if pixels.shape[1] < 2:
+        return 0.0
+    rows = pixels[:: max(1, pixels.shape[0] // 512)]
+    return float(np.mean(np.all(rows[:, 1:] == rows[:, :-1], axis=2)))
+
+
+def resized(pixels: Pixels, width: int) -> Pixels:
+    """The picture scaled down to `width` by a Lanczos filter, its shape kept."""
+    height = max(1, round(pixels.shape[0] * width / pixels.shape[1]))
+    image = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS)
+    return np.ascontiguousarray(np.asarray(image))
+
+
 def decode(data: bytes) -> Pixels:
-    """The (H, W, 3) uint8 pixels of a file that `avif` or `jpeg_fallback` made."""
-    with Image.open(io.BytesIO(data), formats=["AVIF", "JPEG"]) as image:
+    """The (H, W, 3) uint8 pixels of a file that this module made."""
+    with Image.open(io.BytesIO(data), formats=["AVIF", "JPEG", "PNG", "WEBP"]) as image:
         return np.ascontiguousarray(np.asarray(image.convert("RGB")))
 
 

@@ -9,23 +9,29 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import os
 import stat
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sitecodec import codecs
 from sitecodec.errors import ImageError, SitecodecError, StoreError
 from sitecodec.settings import Settings
 from sitecodec.store import Store, key
 
-ENCODE_VERSION = "1"
+if TYPE_CHECKING:
+    from sitecodec import gate
+    from sitecodec.codecs import Pixels
+
+ENCODE_VERSION = "2"
 """Part of every store key: raised whenever this package would encode the same source otherwise."""
 
 _CODEC = "web"
-_FORMATS = ("slat", "avif", "jpeg")
+_FORMATS = ("slat", "avif", "webp", "png", "jpeg")
 _MAGIC = b"SCO1"
 _MAX_HEADER = 1 << 20
 # Outcomes that wait to be consumed hold memory: so many jobs are in flight at once and no more.
@@ -50,7 +56,7 @@ class Variant:
     """One encoded file of a source."""
 
     format: str
-    """'slat', 'avif' or 'jpeg'."""
+    """'slat', 'avif', 'webp', 'png' or 'jpeg'; WebP and PNG are lossless."""
 
     width: int
     height: int
@@ -60,7 +66,7 @@ class Variant:
     """SSIMULACRA2 score against the source, None where it was not measured."""
 
     quality: float
-    """The quality that the encoder was given; 0 for the JPEG, whose size is what it is given."""
+    """The quality that the encoder was given; 0 where it was given none."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +80,11 @@ class Outcome:
     source_bytes: int
 
     variants: tuple[Variant, ...]
-    """Best first: 'slat', 'avif', 'jpeg', as far as they exist; none if left alone entirely."""
+    """Widest first, and of a width best first: 'slat', then 'avif' or 'webp', then the fallback
+    ('jpeg' or 'png'), as far as they exist; none if left alone entirely."""
 
     reason: str
-    """Why there is no payload; '' if there is one."""
+    """Why there is no payload of the widest size; '' if there is one of any."""
 
     score: float | None = None
     """SSIMULACRA2 score of the payload, kept or not; None if none was made."""
@@ -108,6 +115,15 @@ def recall(job: Job, store: Store) -> Outcome | None:
     except OSError as error:
         raise _unreadable(job.source, error) from error
     return _stored(store, _key(digest, job.settings))
+
+
+def by_width(outcome: Outcome) -> list[dict[str, Variant]]:
+    """The variants of each width by format, widest first, without any not under the source."""
+    widths: dict[int, dict[str, Variant]] = {}
+    for variant in outcome.variants:
+        if len(variant.data) < outcome.source_bytes:
+            widths.setdefault(variant.width, {})[variant.format] = variant
+    return list(widths.values())
 
 
 def run(
@@ -220,34 +236,77 @@ def _encode(job: Job, data: bytes) -> Outcome:
     if len(data) < job.settings.min_bytes:
         return Outcome(0, 0, len(data), (), "too small")
     # Imported here, so that a warm build does without numpy, Pillow and the engine.
-    from sitecodec import gate, images, metrics
+    from sitecodec import gate, images
+    from sitecodec.codecs.web import WebCodec
 
-    source = images.load(data, str(job.source), job.settings.max_pixels)
+    settings = job.settings
+    source = images.load(data, str(job.source), settings.max_pixels)
     if isinstance(source, images.LeftAlone):
         return Outcome(0, 0, len(data), (), source.reason)
-    quality = job.settings.quality
-    codec = codecs.get(_CODEC)
-    payload = codec.encode(source.pixels, quality)
-    verdict = gate.judge(
-        source.pixels, codec.decode(payload), len(payload), len(data), job.settings
-    )
-    variants = []
     size = source.width, source.height
-    if verdict.kept:
-        variants.append(Variant("slat", *size, payload, verdict.score, quality))
-    if verdict.avif:
-        avif = verdict.avif
-        variants.append(Variant("avif", *size, avif.data, avif.score, avif.quality))
-    scores = verdict.score, verdict.worst_tile
-    if not variants:
-        return Outcome(*size, len(data), (), verdict.reason, *scores)
+    variants: list[Variant] = []
+    first: gate.Verdict | None = None
+    hints: gate.Hints | None = None
+    limits = dict.fromkeys(_FORMATS, len(data))
+    for width in _widths(source.width, settings.widths):
+        narrower = width < source.width
+        pixels = images.resized(source.pixels, width) if narrower else source.pixels
+        verdict = gate.choose(pixels, len(data), settings, WebCodec(), hints)
+        hints = verdict.hints
+        added = _variants(pixels, verdict, len(data), settings)
+        first = first or verdict
+        kept = [v for v in added if len(v.data) <= limits[v.format]]
+        if variants and all(v.format == "slat" for v in kept):
+            continue  # nearly as large as the wider one
+        if not kept:
+            break
+        variants += kept
+        limits.update((v.format, int(_WORTH_IT * len(v.data))) for v in kept)
+    assert first is not None
+    scores: tuple[float | None, float | None] = (None, None)
+    if first.tried:
+        tile = first.tried.worst_tile
+        scores = first.tried.score, tile if math.isfinite(tile) else None
+    reason = "" if any(variant.format == "slat" for variant in variants) else first.reason
+    return Outcome(*size, len(data), tuple(variants), reason, *scores)
+
+
+def _widths(source: int, wanted: tuple[int, ...]) -> list[int]:
+    """The widths to make of a source, widest first; never wider than the source is."""
+    narrower = sorted((width for width in wanted if width < source), reverse=True)
+    whole = not wanted or source <= max(wanted)
+    return [source, *narrower] if whole else narrower
+
+
+def _variants(
+    pixels: Pixels, verdict: gate.Verdict, source_bytes: int, settings: Settings
+) -> list[Variant]:
+    """The files of one width, best first; none if none is smaller than the source."""
+    from sitecodec import images, metrics
+
+    height, width = pixels.shape[:2]
+    made: list[Variant] = []
+    for name, file in (("slat", verdict.payload), ("avif", verdict.avif)):
+        if file:
+            made.append(Variant(name, width, height, file.data, file.score, file.quality))
+    lossless = verdict.lossless
+    if lossless and lossless.format == "webp":
+        made.append(Variant("webp", width, height, lossless.data, 100.0, 0))
+    if not made and not lossless:
+        return []
     # Another generation of loss must buy something; else the source itself is the fallback.
-    fallback = images.jpeg_fallback(source.pixels, int(len(data) * _WORTH_IT))
-    if len(fallback) <= len(data) * _WORTH_IT:
-        shown = images.decode(fallback)
-        if metrics.worst_tile(source.pixels, shown) >= job.settings.min_tile_score:
-            variants.append(Variant("jpeg", *size, fallback, None, 0.0))
-    return Outcome(*size, len(data), tuple(variants), verdict.reason, *scores)
+    limit = int(source_bytes * _WORTH_IT)
+    fallbacks: list[Variant] = []
+    if verdict.graphics:
+        png = lossless if lossless and lossless.format == "png" else images.png(pixels)
+        fallbacks.append(Variant("png", width, height, png.data, 100.0, 0))
+    jpeg = images.jpeg_fallback(pixels, limit)
+    if not fallbacks or len(jpeg) < len(fallbacks[0].data):
+        shown = images.decode(jpeg)
+        if metrics.worst_tile(pixels, shown) >= settings.min_tile_score:
+            fallbacks.append(Variant("jpeg", width, height, jpeg, None, 0))
+    made += [v for v in fallbacks[-1:] if len(v.data) <= limit]
+    return made
 
 
 def _key(digest: bytes, settings: Settings) -> str:
@@ -260,6 +319,7 @@ def _key(digest: bytes, settings: Settings) -> str:
         repr(float(settings.min_tile_score)),
         str(settings.min_bytes),
         str(settings.max_pixels),
+        repr(settings.widths),
         codecs.get(_CODEC).identity,
     )
 

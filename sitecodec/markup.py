@@ -22,10 +22,8 @@ TEMPLATE = "picture.html.jinja"
 # but under a style sheet that limits the width and says nothing of the height (MkDocs' own theme is
 # one) they would squash it. :where() has no specificity, so that any rule of the site wins. The
 # last rule is Material's for an aligned image that stands alone, which the sources hide from it.
-# All this stands in a page's first picture rather than in its head, because a theme that loads
-# pages by script may keep the head of the page before.
 _STYLE = (
-    "<style>:where(picture[data-sitecodec]){display:contents}"
+    "<style data-sitecodec>:where(picture[data-sitecodec]){display:contents}"
     ":where(picture[data-sitecodec]>source){display:none}"
     ":where(img[data-sitecodec]){height:auto}"
     ".md-typeset picture:only-child>img[align]{margin-top:0}</style>"
@@ -36,12 +34,14 @@ _PLAIN_PIXELS = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
 
 @dataclass(frozen=True)
 class Source:
-    """One `<source>`: MIME type, URL-encoded srcset, and the file's size in pixels."""
+    """One `<source>`: MIME type, srcset, and the widest file's size in pixels."""
 
     type: str
     srcset: str
     width: int
     height: int
+    sizes: str = ""
+    """What goes with a srcset of several widths."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,16 @@ class Picture:
     """What there is to show in place of an image.
 
     `src` is the URL of the file the `<img>` names, fragment included, or None to keep the author's.
-    `width` and `height` are that file's, in pixels.
+    `width` and `height` are those of the author's file, in pixels; `srcset` and `sizes` are what
+    the `<img>` gets, if there are several widths.
     """
 
     sources: tuple[Source, ...]
     src: str | None
     width: int
     height: int
+    srcset: str = ""
+    sizes: str = ""
 
 
 def load_template(folder: Path | None = None) -> Template:
@@ -86,15 +89,11 @@ def render(
     *,
     first: bool,
     lazy: bool,
-    style: bool,
-    script: str = "",
 ) -> bytes:
     """The markup for the `<img>` tag at `image` in the document `data`.
 
-    `first` marks the page's first content image, which is fetched at high priority; `lazy` one
-    that is fetched when it comes near; `style` the page's first picture, which brings the style
-    rules and, if its URL is given, the page's `script`. The author's own loading, fetchpriority and
-    decoding win.
+    `first` marks the page's first content image, which is fetched at high priority; `lazy` one that
+    is fetched when it comes near. The author's own loading, fetchpriority and decoding win.
     Raises SettingsError if the template fails.
     """
     import jinja2
@@ -105,6 +104,10 @@ def render(
     added = _dimensions(author, picture)
     if added:
         added["data-sitecodec"] = "sized"
+    if picture.srcset:
+        added["srcset"] = picture.srcset
+        if "sizes" not in author:
+            added["sizes"] = picture.sizes
     if "decoding" not in author:
         added["decoding"] = "async"
     if first and "fetchpriority" not in author and author.get("loading", "").lower() != "lazy":
@@ -120,7 +123,6 @@ def render(
             width=picture.width,
             height=picture.height,
             first=first,
-            style=Markup(_STYLE + _deferred(script) if style else ""),
             end=Markup(" />" if _self_closed(tag, image) else ">"),
         )
     except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
@@ -128,8 +130,49 @@ def render(
     return text.strip().encode("utf-8", "surrogateescape")
 
 
-def _deferred(script: str) -> str:
-    return f'<script defer src="{escape(script)}"></script>' if script else ""
+def head(data: bytes, script: str = "") -> bytes:
+    """What the head of a page with pictures needs: style rules and, at its URL, a script.
+
+    It belongs into the head because `<style>` is not valid inside `<picture>` or the body. What the
+    document `data` has already is left out.
+    """
+    wanted = [_STYLE]
+    if script:
+        wanted.append(f'<script defer src="{escape(script)}"></script>')
+    return b"".join(text.encode() for text in wanted if text.encode() not in data)
+
+
+def with_head(
+    data: bytes, head_end: int | None, pictures: list[tuple[int, int, bytes]], script: str = ""
+) -> list[tuple[int, int, bytes]]:
+    """The replacements in a document, with what its head needs for them (see `head`).
+
+    A document without a head is not valid in any case; before its first picture, it works.
+    """
+    needed = head(data, script)
+    if head_end is not None:
+        return [(head_end, head_end, needed), *pictures]
+    start, end, new = pictures[0]
+    return [(start, end, needed + new), *pictures[1:]]
+
+
+def display_width(image: Image, picture_width: int, content_width: int) -> int | None:
+    """How wide a page of `content_width` shows an image, in CSS pixels at most.
+
+    None where a style on the image depends on its natural size, so that it must have one width.
+    """
+    author = {a.name: a.value for a in reversed(image.attributes)}
+    if _STYLED_SIZE.search(author.get("style", "")):
+        return None
+    width = author.get("width", "").strip()
+    if width and not _PLAIN_PIXELS.fullmatch(width):
+        return content_width
+    return min(int(width) if width else picture_width, content_width)
+
+
+def sizes(display: int) -> str:
+    """The value of `sizes` for an image that is shown so wide, or as the window is."""
+    return f"{display}px" if display <= 320 else f"(max-width: {display}px) 100vw, {display}px"
 
 
 def _attributes(tag: bytes, image: Image, src: str | None) -> str:

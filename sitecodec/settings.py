@@ -12,16 +12,24 @@ from sitecodec.errors import SettingsError
 
 CONFIG_NAME = "sitecodec.toml"
 
+QUALITIES = {"low": 30.0, "medium": 50.0, "high": 70.0}
+"""Names for the setting `quality`, with the scores they mean."""
+
 
 @dataclass(frozen=True)
 class Settings:
     """What a build does. Immutable and picklable, so that jobs can carry it."""
 
     quality: float = 50.0
-    """Quality of the latents, 0 (smallest) to 100 (best). Continuous."""
+    """The score (SSIMULACRA2) that encoded images have to reach: a number up to 100, or `low` (30),
+    `medium` (50) or `high` (70). Graphics and screenshots are held to 60 at least."""
 
-    min_tile_score: float = 10.0
-    """A payload whose worst tile scores below this (SSIMULACRA2 scale) is not used."""
+    min_tile_score: float = 30.0
+    """What every 256x256 part of an encoded image has to score at least: this catches lost text."""
+
+    widths: tuple[int, ...] = ()
+    """Widths in pixels to make of each image, none wider than its source; the widest is the limit.
+    Without any, once and twice the content width of the theme, at most 1920."""
 
     exclude: tuple[str, ...] = ()
     """Globs of images or pages to leave alone: `assets/logo.png`, `blog/**`; `*-logo.png` and other
@@ -52,6 +60,8 @@ class Settings:
     def __post_init__(self) -> None:
         """Validate; raises SettingsError."""
         _check_range("quality", self.quality, 0, 100)
+        for width in self.widths:
+            _check_range("widths", width, 16, 65_500)
         _check_range("min_tile_score", self.min_tile_score, -1000, 100)
         _check_range("min_bytes", self.min_bytes, 0, 2**31)
         _check_range("max_pixels", self.max_pixels, 1, 2**28)
@@ -88,6 +98,16 @@ def from_mapping(values: Mapping[str, Any], base: Path) -> Settings:
     )
 
 
+def quality_of(text: str) -> float:
+    """The quality that is written as a number or a name. Raises SettingsError."""
+    try:
+        value: str | float = float(text)
+    except ValueError:
+        value = text
+    quality: float = _coerce("quality", value, Path())
+    return quality
+
+
 def load(path: Path) -> Settings:
     """Settings from a TOML file. A missing file gives the defaults. Raises SettingsError."""
     base = path.resolve().parent
@@ -101,10 +121,17 @@ def load(path: Path) -> Settings:
 
 
 def _coerce(name: str, value: Any, base: Path) -> Any:  # noqa: ANN401 - plain config values
-    if name in ("quality", "min_tile_score"):
+    if name == "quality" and isinstance(value, str):
+        wanted, ok = f"a number or one of {', '.join(QUALITIES)}", value in QUALITIES
+        value = QUALITIES.get(value, value)
+    elif name in ("quality", "min_tile_score"):
         wanted, ok = "a number", isinstance(value, (int, float)) and not isinstance(value, bool)
     elif name in ("min_bytes", "max_pixels", "workers"):
         wanted, ok = "a whole number", isinstance(value, int) and not isinstance(value, bool)
+    elif name == "widths":
+        wanted = "a list of whole numbers"
+        ok = isinstance(value, (list, tuple)) and all(type(v) is int for v in value)
+        value = tuple(sorted(set(value))) if ok else value
     elif name == "exclude":
         wanted = "a list of globs"
         ok = isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value)

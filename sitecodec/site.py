@@ -8,11 +8,11 @@ import os
 import zlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sitecodec import assets, html, jobs, markup, urls, worker
-from sitecodec.assets import Asset
 from sitecodec.errors import ImageError, SiteError
 from sitecodec.settings import Settings
 from sitecodec.store import Store
@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["ImageRow", "Problem", "Summary", "rewrite_site"]
 
 # Best first: the order of the <source> elements.
-_MIME_TYPES = {"slat": "image/x-sitecodec", "avif": "image/avif"}
+_MIME_TYPES = {"slat": "image/x-sitecodec", "avif": "image/avif", "webp": "image/webp"}
+_FALLBACKS = ("jpeg", "png")
+_CONTENT_WIDTH = 960  # of a theme that is not known
+_MOST_WIDTH = 1920
 
 
 def rewrite_site(
@@ -62,11 +65,19 @@ def rewrite_site(
         for name in names
         if (page := survey(site, name, root, settings, files, findings)) is not None
     ]
+    content_width = findings.content_width or _CONTENT_WIDTH
+    if not settings.widths:
+        widths = content_width, min(2 * content_width, _MOST_WIDTH)
+        settings = replace(settings, widths=widths)
     encoded = _encode(site, settings, files, findings, progress)
     account = _account(pages, findings, len(names))
     script = _script(site, settings, account)
-    rewritten = sum(_rewrite(site, page, root, encoded, template, script) for page in pages)
-    written = {path for asset in encoded.values() for path in asset.files.values()}
+    rewritten = sum(
+        _rewrite(site, page, root, encoded, template, script, content_width) for page in pages
+    )
+    written = {
+        p for image in encoded.values() for asset in image.sizes for p in asset.files.values()
+    }
     removed = assets.sweep(site, settings.asset_dir, names, written)
     if script:
         worker.write(site, settings.asset_dir)
@@ -107,7 +118,7 @@ def _encode(
     files: Mapping[str, File | str],
     findings: Findings,
     progress: Callable[[int, int], None] | None,
-) -> dict[str, Asset]:
+) -> dict[str, assets.Image]:
     """Encode every image that is in use and write its files; returns the assets by site path."""
     wanted: dict[str, File] = {}
     for path in sorted(findings.uses):
@@ -116,7 +127,7 @@ def _encode(
             wanted[path] = file
     groups = {paths[0]: paths for paths in _same_content(wanted)}
     first_of = {wanted[first].real: first for first in groups}
-    encoded: dict[str, Asset] = {}
+    encoded: dict[str, assets.Image] = {}
     executor = ThreadPoolExecutor(settings.workers or os.cpu_count() or 1)
     try:
         results = jobs.run(
@@ -135,14 +146,15 @@ def _encode(
                         findings.problem(page, path, message)
                 elif isinstance(outcome, Exception):
                     raise outcome
-                elif variants := _worthwhile(outcome):
-                    encoded[path] = assets.write(site, settings.asset_dir, first, outcome, variants)
-                    sizes = {name: len(variant.data) for name, variant in variants.items()}
+                elif widths := jobs.by_width(outcome):
+                    written = (assets.write(site, settings.asset_dir, first, w) for w in widths)
+                    encoded[path] = assets.Image(outcome.width, outcome.height, tuple(written))
+                    sizes = {name: len(variant.data) for name, variant in widths[0].items()}
                     findings.rows[path] = ImageRow(
                         printable(path),
                         outcome.source_bytes,
-                        jpeg=sizes.get("jpeg"),
-                        avif=sizes.get("avif"),
+                        jpeg=sizes.get("jpeg", sizes.get("png")),
+                        avif=sizes.get("avif", sizes.get("webp")),
                         payload=sizes.get("slat"),
                         reason=outcome.reason,
                     )
@@ -192,19 +204,14 @@ def _check_small(source: Path) -> ImageError | None:
     return ImageError(f"{source}: not an image; export it again or exclude it")
 
 
-def _worthwhile(outcome: jobs.Outcome) -> dict[str, jobs.Variant]:
-    """The variants by format, without any that is not smaller than the source."""
-    variants = {v.format: v for v in outcome.variants if len(v.data) < outcome.source_bytes}
-    return variants if variants.keys() & _MIME_TYPES.keys() else {}
-
-
 def _rewrite(
     site: Path,
     page: Page,
     root: str,
-    encoded: Mapping[str, Asset],
+    encoded: Mapping[str, assets.Image],
     template: Template,
     script: str,
+    content_width: int,
 ) -> bool:
     """Replace a page's images by pictures; false if none of them was encoded."""
     uses = [use for use in page.uses if use.target.path in encoded]
@@ -215,34 +222,56 @@ def _rewrite(
     first = next((n for n, use in enumerate(uses) if use.image.in_content), len(uses))
     replacements = []
     for number, use in enumerate(uses):
-        asset = encoded[use.target.path]
-
-        def url(name: str, use: Use = use, asset: Asset = asset) -> str:
-            return urls.to_url(asset.files[name], page.base, root, rooted=use.target.rooted)
-
-        picture = markup.Picture(
-            sources=tuple(
-                markup.Source(mime, url(name), asset.width, asset.height)
-                for name, mime in _MIME_TYPES.items()
-                if name in asset.files
-            ),
-            src=url("jpeg") + use.target.fragment if "jpeg" in asset.files else None,
-            width=asset.width,
-            height=asset.height,
-        )
+        picture = _picture(use, encoded[use.target.path], page.base, root, content_width)
         new = markup.render(
-            template,
-            data,
-            use.image,
-            picture,
-            first=number == first,
-            lazy=number > first,
-            style=number == 0,
-            script=script and urls.to_url(script, page.base, root, rooted=use.target.rooted),
+            template, data, use.image, picture, first=number == first, lazy=number > first
         )
         replacements.append((use.image.start, use.image.end, new))
+    rooted = uses[0].target.rooted
+    script = script and urls.to_url(script, page.base, root, rooted=rooted)
+    replacements = markup.with_head(data, page.head_end, replacements, script)
     assets.write_file(place, html.splice(data, replacements))
     return True
+
+
+def _picture(
+    use: Use, image: assets.Image, base: str, root: str, content_width: int
+) -> markup.Picture:
+    """What to show in place of an `<img>`."""
+    display = markup.display_width(use.image, image.width, content_width)
+    sizes = image.sizes if display else image.sizes[:1]
+    several = len(sizes) > 1
+    text = markup.sizes(display) if display and several else ""
+
+    def url(path: str) -> str:
+        return urls.to_url(path, base, root, rooted=use.target.rooted)
+
+    def candidates(*formats: str) -> list[str]:
+        return [
+            url(asset.files[name]) + (f" {asset.width}w" if several else "")
+            for asset in sizes
+            for name in formats
+            if name in asset.files
+        ]
+
+    widest = sizes[0]
+    fallback = next((widest.files[name] for name in _FALLBACKS if name in widest.files), None)
+    fallbacks = candidates(*_FALLBACKS)
+    if fallback is None:  # the author's own file is the widest of them
+        fallbacks.insert(0, f"{url(use.target.path)} {image.width}w")
+    return markup.Picture(
+        # A browser takes the first type that it knows, so each has to have the full width.
+        sources=tuple(
+            markup.Source(mime, ", ".join(files), widest.width, widest.height, text)
+            for name, mime in _MIME_TYPES.items()
+            if (files := candidates(name)) and (name in widest.files or name == "slat")
+        ),
+        src=url(fallback) + use.target.fragment if fallback else None,
+        width=image.width,
+        height=image.height,
+        srcset=", ".join(fallbacks) if several and len(fallbacks) > 1 else "",
+        sizes=text,
+    )
 
 
 def _read_again(place: Path, checksum: int) -> bytes:

@@ -18,6 +18,10 @@ from sitecodec.summary import ImageRow, Problem
 
 _NAMED_IN_PROBLEM = 3
 
+# How wide themes show an image on a common screen, by a class that all their pages have: Material
+# (and Zensical), readthedocs, mkdocs.
+_THEMES = ((b"md-content", 760), (b"wy-nav-content", 750), (b'class="col-md-9" role="main"', 966))
+
 
 @dataclass(frozen=True)
 class Use:
@@ -35,6 +39,8 @@ class Page:
     base: str
     checksum: int
     uses: tuple[Use, ...]
+    head_end: int | None
+    """Where elements can be added to the page's head, None if it has none."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,9 @@ class Findings:
     problems: dict[tuple[str, str], list[str]] = field(default_factory=dict)
     uses: dict[str, list[str]] = field(default_factory=dict)
     """The pages that show each image which is to be encoded."""
+
+    content_width: int = 0
+    """How wide, in CSS pixels, the site's theme shows an image at most; 0 if it is not known."""
 
     def leave(self, path: str, size: int, reason: str) -> None:
         """Note an image that stays as it is."""
@@ -147,7 +156,11 @@ def survey_document(
             if name not in pages[-1:]:
                 pages.append(name)
             uses.append(Use(image, target))
-    return Page(name, base or root, zlib.crc32(data), tuple(uses)) if uses else None
+    if not uses:
+        return None
+    if not findings.content_width:
+        findings.content_width = next((w for mark, w in _THEMES if mark in data), 0)
+    return Page(name, base or root, zlib.crc32(data), tuple(uses), document.head_end)
 
 
 def problems(findings: Findings) -> Iterator[Problem]:

@@ -316,3 +316,24 @@ def test_random_cuts_of_a_page_never_fail() -> None:
     for _ in range(2000):
         start, end = sorted(rng.choices(range(len(page) + 1), k=2))
         scan(page[start:end])
+
+
+@pytest.mark.parametrize(
+    ("document", "before"),
+    [
+        ("<html><head><title>a</title><|/head><body><img>", "</head>"),
+        ("<!-- </head> --><head><script>'</head>'</script><|/HEAD><img>", "</HEAD>"),
+        ("<meta charset=utf-8><|body class=x><img></head>", "<body"),
+        ("<title></head></title><|p><img>", "<p>"),
+        ("<head><template></head></template><|/head><img>", "</head>"),
+    ],
+)
+def test_where_a_head_ends(document, before):
+    text = document.replace("|", "").encode()
+    assert scan(text).head_end == document.index("|") - 1
+    assert text[scan(text).head_end :].startswith(before.encode())
+
+
+@pytest.mark.parametrize("document", ["<p><img>", "<img><title>x</title>", "<header><img></head>"])
+def test_documents_without_a_head(document):
+    assert scan(document.encode()).head_end is None

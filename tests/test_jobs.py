@@ -7,6 +7,7 @@ import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -83,10 +84,10 @@ def test_a_kept_payload_is_the_codec_s_and_carries_its_score(folder):
     slat = outcome.variants[0]
     pixels = images.load(source.read_bytes(), "photo", 10**6).pixels
     codec = codecs.get("web")
-    assert slat.data == codec.encode(pixels, 50)
+    assert slat.data == codec.encode(pixels, slat.quality)
     assert slat.score == metrics.ssimulacra2(pixels, codec.decode(slat.data))
-    assert slat.quality == 50
-    assert len(slat.data) < len(outcome.variants[1].data)
+    assert 50 <= slat.score < 53
+    assert len(slat.data) < 0.95 * len(outcome.variants[1].data)
 
 
 def test_sources_left_alone_say_why(folder, inline):
@@ -95,15 +96,52 @@ def test_sources_left_alone_say_why(folder, inline):
     assert inline["tiny.png"] == Outcome(0, 0, 4, (), "too small")
 
 
-def test_flat_graphics_are_left_alone_whole(make, tmp_path):
+def test_flat_graphics_that_are_small_are_left_alone(make, tmp_path):
     path = tmp_path / "flat.png"
     board = np.kron(np.indices((40, 50)).sum(axis=0) % 2, np.ones((8, 8))) > 0
+    pixels = np.asarray(images.Image.fromarray(board).convert("RGB"))
+    small = images.png(pixels).data
     path.write_bytes(make.file(images.Image.fromarray(board), optimize=True))
+    assert path.stat().st_size <= len(small)
     outcome = jobs.encode_image(Job(path, replace(SETTINGS, min_bytes=0)))
-    alone = Outcome(400, 320, path.stat().st_size, (), "already small")
-    assert replace(outcome, score=None, worst_tile=None) == alone
-    assert outcome.score is not None
-    assert outcome.worst_tile is not None
+    lossy = [v for v in outcome.variants if v.format not in ("webp", "png")]
+    assert lossy == []
+
+
+def test_a_screenshot_gets_a_lossless_file(make, tmp_path):
+    path = tmp_path / "screen.png"
+    path.write_bytes(make.file(make.text(300, 400)))
+    outcome = jobs.encode_image(Job(path, SETTINGS))
+    pixels = make.text(300, 400)
+    assert outcome.reason == "text: worst tile 0" or "lossless" in outcome.reason
+    best = outcome.variants[0]
+    assert best.format in ("webp", "png")
+    assert (images.decode(best.data) == pixels).all()
+    assert len(best.data) < len(images.avif(pixels, 50))
+
+
+def test_widths(make, tmp_path):
+    path = tmp_path / "photo.png"
+    path.write_bytes(make.file(make.photo(200, 400)))
+    outcome = jobs.encode_image(Job(path, replace(SETTINGS, widths=(100, 200, 390, 800))))
+    assert (outcome.width, outcome.height) == (400, 200)
+    widths = jobs.by_width(outcome)
+    sizes = [next(iter(files.values())).width for files in widths]
+    assert sizes[0] == 400
+    assert sizes == sorted(sizes, reverse=True)
+    assert {100, 200} <= set(sizes)
+    avifs = [files["avif"] for files in widths if "avif" in files]
+    for wide, narrow in pairwise(avifs):
+        assert len(narrow.data) <= 0.9 * len(wide.data)
+        assert images.decode(narrow.data).shape == (narrow.height, narrow.width, 3)
+
+
+def test_no_width_over_the_largest_wanted(make, tmp_path):
+    path = tmp_path / "photo.png"
+    path.write_bytes(make.file(make.photo(200, 400)))
+    outcome = jobs.encode_image(Job(path, replace(SETTINGS, widths=(300,))))
+    assert {(v.width, v.height) for v in outcome.variants} == {(300, 150)}
+    assert (outcome.width, outcome.height) == (400, 200)
 
 
 def test_a_small_jpeg_is_its_own_fallback(make, tmp_path):
@@ -173,7 +211,14 @@ def test_equal_sources_are_encoded_once(folder, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "change", [{"quality": 31}, {"min_tile_score": 9.5}, {"max_pixels": 10**6}, {"min_bytes": 99}]
+    "change",
+    [
+        {"quality": 31},
+        {"min_tile_score": 9.5},
+        {"max_pixels": 10**6},
+        {"min_bytes": 99},
+        {"widths": (100,)},
+    ],
 )
 def test_settings_that_matter_are_part_of_the_key(folder, change):
     digest = bytes(32)
@@ -291,7 +336,7 @@ def test_a_consumer_may_stop_early(folder):
 
 variants = st.builds(
     Variant,
-    format=st.sampled_from(["slat", "avif", "jpeg"]),
+    format=st.sampled_from(["slat", "avif", "webp", "png", "jpeg"]),
     width=st.integers(0, 2**31),
     height=st.integers(0, 2**31),
     data=st.binary(max_size=50),

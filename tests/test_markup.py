@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sitecodec import markup
 from sitecodec.errors import SettingsError
 from sitecodec.html import scan
 from sitecodec.markup import Picture, Source, load_template, render
@@ -31,11 +32,10 @@ def rendered(
     templates: Path | None = None,
     first: bool = False,
     lazy: bool = True,
-    style: bool = False,
 ) -> bytes:
     (image,) = scan(tag).images
     template = load_template(templates)
-    return render(template, tag, image, picture, first=first, lazy=lazy, style=style)
+    return render(template, tag, image, picture, first=first, lazy=lazy)
 
 
 def img(tag: bytes, **options: bool) -> str:
@@ -140,11 +140,56 @@ def test_loading(author: bytes, first: bool, lazy: bool, loading: str) -> None:
     assert out.partition(f"height=1{author.decode()}")[2] == f"{loading}>"
 
 
-def test_the_style_comes_once_and_before_the_sources() -> None:
-    out = rendered(b"<img src=a>", style=True)
-    assert out.startswith(b"<picture data-sitecodec><style>:where(")
-    assert b"</style><source" in out
-    assert b"<style" not in rendered(b"<img src=a>", style=False)
+def test_several_widths() -> None:
+    picture = Picture(
+        (Source("image/avif", "a.avif 600w, b.avif 300w", 600, 400, "300px"),),
+        "a.jpg",
+        1200,
+        800,
+        srcset="a.jpg 600w, b.jpg 300w",
+        sizes="300px",
+    )
+    assert rendered(b"<img src=a>", picture) == (
+        b'<picture data-sitecodec><source type="image/avif" srcset="a.avif 600w, b.avif 300w"'
+        b' sizes="300px"><img src="a.jpg" width="1200" height="800" data-sitecodec="sized"'
+        b' srcset="a.jpg 600w, b.jpg 300w" sizes="300px" decoding="async" loading="lazy"></picture>'
+    )
+    own = rendered(b'<img src=a sizes="9px">', picture)
+    assert own.count(b" sizes=") == 2
+
+
+@pytest.mark.parametrize(
+    ("tag", "picture_width", "shown"),
+    [
+        (b"<img src=a>", 2000, 760),
+        (b"<img src=a>", 400, 400),
+        (b"<img src=a width=300>", 2000, 300),
+        (b"<img src=a width=3000>", 2000, 760),
+        (b"<img src=a width='50%'>", 2000, 760),
+        (b"<img src=a style='width:50%'>", 2000, None),
+        (b"<img src=a style='color:red'>", 2000, 760),
+    ],
+)
+def test_display_width(tag: bytes, picture_width: int, shown: int | None) -> None:
+    (image,) = scan(tag).images
+    assert markup.display_width(image, picture_width, 760) == shown
+
+
+def test_sizes() -> None:
+    assert markup.sizes(200) == "200px"
+    assert markup.sizes(760) == "(max-width: 760px) 100vw, 760px"
+
+
+def test_the_head_gets_what_it_has_not() -> None:
+    style = markup.head(b"")
+    assert style.startswith(b"<style data-sitecodec>:where(")
+    assert style.endswith(b"</style>")
+    both = markup.head(b"", "a&b.js")
+    assert both == style + b'<script defer src="a&amp;b.js"></script>'
+    assert markup.head(b"<p>" + both, "a&b.js") == b""
+    pictures = [(30, 40, b"x"), (50, 60, b"y")]
+    assert markup.with_head(b"", 7, pictures) == [(7, 7, style), *pictures]
+    assert markup.with_head(b"", None, pictures) == [(30, 40, style + b"x"), (50, 60, b"y")]
 
 
 class Tags(HTMLParser):

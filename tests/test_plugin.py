@@ -299,7 +299,7 @@ def test_options_are_those_of_the_settings() -> None:
     for field in fields(Settings):
         value = config[field.name]
         default = getattr(Settings, field.name)
-        assert (tuple(value) if field.name == "exclude" else value) == (
+        assert (tuple(value) if field.name in ("exclude", "widths") else value) == (
             default.as_posix() if field.name == "store" else default
         )
 

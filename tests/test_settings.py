@@ -32,6 +32,7 @@ def test_every_setting_can_be_loaded(tmp_path):
     text = """
         quality = 30
         min_tile_score = -5.5
+        widths = [1600, 800, 800]
         exclude = ["assets/logo.png", "blog/**"]
         asset_dir = "static/latents"
         min_bytes = 0
@@ -46,6 +47,7 @@ def test_every_setting_can_be_loaded(tmp_path):
     assert loaded == Settings(
         quality=30,
         min_tile_score=-5.5,
+        widths=(800, 1600),
         exclude=("assets/logo.png", "blog/**"),
         asset_dir="static/latents",
         min_bytes=0,
@@ -73,7 +75,7 @@ def test_templates_may_be_none():
         ("quality", -1),
         ("quality", 100.5),
         ("quality", float("nan")),
-        ("quality", "high"),
+        ("quality", "best"),
         ("quality", True),
         ("min_tile_score", 101),
         ("min_bytes", -1),
@@ -122,3 +124,20 @@ def test_a_file_that_is_not_utf8_names_the_file(tmp_path):
 def test_a_folder_instead_of_a_file_names_it(tmp_path):
     with pytest.raises(SettingsError, match="cannot read"):
         settings.load(tmp_path)
+
+
+@pytest.mark.parametrize(("name", "score"), [("low", 30), ("medium", 50), ("high", 70)])
+def test_qualities_have_names(tmp_path, name, score):
+    assert settings.load(write(tmp_path, f'quality = "{name}"')).quality == score
+    assert settings.quality_of(name) == settings.quality_of(str(score)) == score
+
+
+def test_an_unknown_quality_names_the_known_ones():
+    with pytest.raises(SettingsError, match="number or one of low, medium, high, not 'best'"):
+        settings.quality_of("best")
+
+
+@pytest.mark.parametrize("value", ["[1.5]", "[10]", "7", '["a"]', "[true]"])
+def test_wrong_widths(tmp_path, value):
+    with pytest.raises(SettingsError, match="widths must be"):
+        settings.load(write(tmp_path, f"widths = {value}"))

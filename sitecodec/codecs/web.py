@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,6 +42,10 @@ class WebCodec:
     def encode_many(self, pixels: Pixels, qualities: list[float]) -> list[bytes]:
         """Payloads of one picture at several qualities for little more than the price of one."""
         return engine.encode_many(pixels, self._models(self.model), qualities)
+
+    def analysed(self, pixels: Pixels) -> AbstractContextManager[Callable[[float], bytes]]:
+        """A context whose value makes a payload of the picture for each quality it is given."""
+        return engine.analysed(pixels, self._models(self.model))
 
     def decode(self, data: bytes) -> Pixels:
         """The picture of a payload. Raises PayloadError, or ModelError for a model not here."""

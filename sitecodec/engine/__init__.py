@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import atexit
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,6 +74,13 @@ def encode(pixels: NDArray[np.uint8], models: Models, quality: float) -> bytes:
 
 def encode_many(pixels: NDArray[np.uint8], models: Models, qualities: list[float]) -> list[bytes]:
     """Payloads of one picture at several qualities; its analysis, most of the work, is shared."""
+    with analysed(pixels, models) as encode_at:
+        return [encode_at(quality) for quality in qualities]
+
+
+@contextmanager
+def analysed(pixels: NDArray[np.uint8], models: Models) -> Iterator[Callable[[float], bytes]]:
+    """Analyse a picture once; yields what makes a payload of it for each quality it is given."""
     import numpy as np
 
     height, width, _ = pixels.shape
@@ -85,13 +92,15 @@ def encode_many(pixels: NDArray[np.uint8], models: Models, qualities: list[float
         analysis = engine.call("sc_analyse", model, source, width, height)
         buffer = engine.call("sc_alloc", capacity)
         mark = engine.call("sc_mark")
-        payloads = []
-        for quality in qualities:
+
+        def encode_at(quality: float) -> bytes:
             hundredths = round(quality * 100)
             size = engine.call("sc_encode", analysis, decoder, hundredths, buffer, capacity)
-            payloads.append(engine.get(buffer, size))
+            payload = engine.get(buffer, size)
             engine.call("sc_release", mark)
-        return payloads
+            return payload
+
+        yield encode_at
 
 
 class _Session:
