@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -14,11 +15,15 @@ from mkdocs.plugins import BasePlugin, event_priority
 from mkdocs.structure.files import Files, InclusionLevel
 
 from mkdocs_plugin.config import SitecodecConfig, to_settings
+from mkdocs_plugin.serve import Serving
 from sitecodec.cli import progress_bar
 from sitecodec.errors import SitecodecError
 from sitecodec.settings import Settings
 from sitecodec.site import rewrite_site
 from sitecodec.summary import table
+
+if TYPE_CHECKING:
+    from mkdocs.livereload import LiveReloadServer
 
 # A child of "mkdocs", so that warnings count in strict mode.
 log = logging.getLogger("mkdocs.plugins.sitecodec")
@@ -27,16 +32,16 @@ _IMAGES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".avif", "
 
 
 class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-call]
-    """Compresses the images of a built site; `mkdocs serve` shows the originals."""
+    """Compresses the images of a built site; `mkdocs serve` shows them as they will look."""
 
     def __init__(self) -> None:
-        self._serving = False
+        self._serving: Serving | None = None
         self._settings = Settings()
         self._refused: dict[str, str] = {}
 
     def on_startup(self, *, command: Literal["build", "gh-deploy", "serve"], dirty: bool) -> None:
         """Remember whether this is the preview server."""
-        self._serving = command == "serve"
+        self._serving = Serving() if command == "serve" else None
 
     def on_config(self, config: MkDocsConfig) -> None:
         """Check the options. Raises PluginError."""
@@ -55,7 +60,13 @@ class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-c
         """
         self._refused = {}
         if self._serving:
-            return files
+            self._serving.begin(
+                {
+                    file.dest_uri: Path(file.abs_src_path)
+                    for file in files
+                    if file.abs_src_path and file.src_uri.lower().endswith(_IMAGES)
+                }
+            )
         docs = os.path.realpath(config.docs_dir)
         for file in files:
             source = file.abs_src_path
@@ -81,14 +92,17 @@ class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-c
     @event_priority(-75)
     def on_post_build(self, *, config: MkDocsConfig) -> None:
         """Rewrite the built site; one warning for each problem. Raises PluginError."""
-        if self._serving:
-            return
+        base_path = urlsplit(config.site_url or "").path or "/"
         try:
+            if self._serving:
+                site = Path(config.site_dir)
+                self._serving.built(site, self._settings, base_path, self._refused)
+                return
             with progress_bar("Encoding images") as progress:
                 summary = rewrite_site(
                     Path(config.site_dir),
                     self._settings,
-                    base_path=urlsplit(config.site_url or "").path or "/",
+                    base_path=base_path,
                     refused=self._refused,
                     progress=progress,
                 )
@@ -98,3 +112,22 @@ class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-c
             log.warning("sitecodec: %s", problem)
         for line in table(summary).splitlines():
             log.info("%s", line)
+
+    # After every plugin that puts something around the server, so that its pages are final.
+    @event_priority(-75)
+    def on_serve(
+        self,
+        server: LiveReloadServer,
+        *,
+        config: MkDocsConfig,
+        builder: Callable[..., None],
+    ) -> LiveReloadServer:
+        """Mount the preview in the live-reload server."""
+        if self._serving:
+            self._serving.mount(server, config.dev_addr.host)
+        return server
+
+    def on_shutdown(self) -> None:
+        """Stop encoding."""
+        if self._serving:
+            self._serving.close()

@@ -202,6 +202,25 @@ def bench(images: tuple[Path, ...], json_file: Path | None, plot_file: Path | No
         sys.exit(1)
 
 
+@main.command()
+@click.argument("site_dir", type=FOLDER, required=False)
+@config_option
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8001, show_default=True)
+def serve(site_dir: Path | None, config: Path, host: str, port: int) -> None:
+    r"""Show a built site with decoded latents, and the inspector.
+
+    Without SITE_DIR the built site is looked for here: ., site, public, _site, dist, build, output.
+
+    \b
+    Example: sitecodec serve public
+    """
+    from sitecodec import server
+
+    folder = site_dir or server.find_site(Path())
+    server.serve_site(folder, _settings(config), host, port, echo=click.echo)
+
+
 @main.group()
 @config_option
 @click.pass_context

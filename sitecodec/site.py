@@ -66,9 +66,7 @@ def rewrite_site(
         if (page := survey(site, name, root, settings, files, findings)) is not None
     ]
     content_width = findings.content_width or _CONTENT_WIDTH
-    if not settings.widths:
-        widths = content_width, min(2 * content_width, _MOST_WIDTH)
-        settings = replace(settings, widths=widths)
+    settings = with_widths(settings, content_width)
     encoded = _encode(site, settings, files, findings, progress)
     account = _account(pages, findings, len(names))
     script = _script(site, settings, account)
@@ -89,6 +87,14 @@ def rewrite_site(
         removed=removed,
         worker=worker.describe(account, settings.browser, included=bool(script)),
     )
+
+
+def with_widths(settings: Settings, content_width: int) -> Settings:
+    """The settings with widths, where they name none: those for a theme's width of content."""
+    if settings.widths:
+        return settings
+    content_width = content_width or _CONTENT_WIDTH
+    return replace(settings, widths=(content_width, min(2 * content_width, _MOST_WIDTH)))
 
 
 def _account(pages: list[Page], findings: Findings, number_of_pages: int) -> worker.Account:

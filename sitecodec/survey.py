@@ -159,8 +159,13 @@ def survey_document(
     if not uses:
         return None
     if not findings.content_width:
-        findings.content_width = next((w for mark, w in _THEMES if mark in data), 0)
+        findings.content_width = content_width(data)
     return Page(name, base or root, zlib.crc32(data), tuple(uses), document.head_end)
+
+
+def content_width(page: bytes) -> int:
+    """How wide, in CSS pixels, the theme of a page shows an image at most; 0 if not known."""
+    return next((width for mark, width in _THEMES if mark in page), 0)
 
 
 def problems(findings: Findings) -> Iterator[Problem]:

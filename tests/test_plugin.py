@@ -236,10 +236,16 @@ def test_links_within_the_docs_are_no_problem_when_the_docs_are_a_link(
     assert len(pictures(values_site / "index.html")) == len(NAMES)
 
 
-def test_the_preview_shows_the_originals(docs: Path, tmp_path: Path) -> None:
-    site = built(docs, tmp_path / "unused", command="serve")
+def test_the_preview_leaves_the_built_files_as_they_are(docs: Path, tmp_path: Path) -> None:
+    values = settings_of(docs, tmp_path / "store", {})
+    file = Path(values.pop("config_file"))
+    file.write_text(yaml.safe_dump(values))
+    config = load_config(str(file))
+    config.plugins.on_startup(command="serve", dirty=False)
+    build(config)
+    config.plugins.on_shutdown()
+    site = Path(config.site_dir)
     assert "<picture" not in (site / "index.html").read_text()
-    assert not (tmp_path / "unused").exists()
     assert not (site / "assets").exists()
 
 

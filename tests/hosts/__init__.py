@@ -1,0 +1,1 @@
+"""Real hosts, run as their users run them."""

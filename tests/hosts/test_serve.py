@@ -1,0 +1,129 @@
+"""`mkdocs serve` with the plugin, as an author runs it; ProperDocs too, where it is installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import json
+import re
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from sitecodec import codecs
+from sitecodec.store import Store
+from tests.hosts.running import Live, eventually, mkdocs
+
+HOSTS = ["mkdocs", "properdocs"]
+
+
+@pytest.fixture
+def project(tmp_path: Path, make: Any) -> Path:
+    docs = tmp_path / "docs"
+    (docs / "images").mkdir(parents=True)
+    for seed, name in enumerate(("a", "b")):
+        (docs / f"images/{name}.png").write_bytes(make.file(make.photo(128, 192, seed)))
+    (docs / "index.md").write_text("# Home\n\n![A](images/a.png)\n")
+    (docs / "other.md").write_text("# Other\n\n![B](images/b.png)\n")
+    (tmp_path / "mkdocs.yml").write_text(
+        "site_name: x\nsite_url: https://example.com/docs/\ntheme: {name: material, font: false}\n"
+        "plugins: [sitecodec]\n"
+    )
+    shutil.copy(tmp_path / "mkdocs.yml", tmp_path / "properdocs.yml")
+    return tmp_path
+
+
+def picture(server: Live, page: str) -> str:
+    """The URL of the decoded picture on a page; '' while the original is shown."""
+    html = server.fetch(page).decode()
+    assert "images/" in html  # the author's file is always there
+    match = re.search(r'<source type="image/png" srcset="(/_sitecodec/[0-9a-f]{64}\.png)"', html)
+    return match[1] if match else ""
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_decoded_latents_then_an_edit_then_no_loop(project: Path, make: Any, host: str) -> None:
+    if importlib.util.find_spec(host) is None:
+        pytest.skip(f"{host} is not installed")
+    with mkdocs(project, module=host) as server:
+        url = str(eventually(lambda: picture(server, "docs/")))
+        data = server.fetch(url)
+        pixels = np.asarray(Image.open(io.BytesIO(data)))
+        payload = Store(project / ".cache/sitecodec").get(url[-68:-4])
+        assert payload
+        assert np.array_equal(pixels, codecs.get("web").decode(payload))
+        assert b"inspector" in server.fetch("_sitecodec/").lower()
+        listed = json.loads(server.fetch("_sitecodec/images.json"))
+        assert [row["path"] for row in listed["images"]] == ["images/a.png", "images/b.png"]
+
+        builds = server.count("Building documentation")
+        (project / "docs/images/a.png").write_bytes(make.file(make.photo(128, 192, 7)))
+        eventually(lambda: picture(server, "docs/") not in ("", url))
+        assert server.count("Building documentation") == builds + 1
+        time.sleep(2.5)  # several of the host's looks at its folders
+        assert server.count("Building documentation") == builds + 1
+        (project / "docs/images/a.png").unlink()
+        server.until("Reloading browsers")
+        assert b"<h1" in server.fetch("docs/other/")
+        assert "Traceback" not in server.output
+    assert server.process.returncode in (0, 130, -2)
+
+
+def test_browsers_are_reloaded_without_another_build(project: Path) -> None:
+    with mkdocs(project) as server:
+        html = server.fetch("docs/").decode()
+        match = re.search(r"livereload\((\d+), (\d+)\);", html)
+        assert match
+        epoch = int(match[1])
+        # What the page's script asks; it is answered when there is something new.
+        answer = int(server.fetch(f"livereload/{epoch}/{match[2]}"))
+        assert answer > epoch
+        assert picture(server, "docs/")
+        assert server.count("Building documentation") == 1
+
+
+def test_without_live_reload_a_server_of_our_own(project: Path) -> None:
+    with mkdocs(project, "--no-livereload") as server:
+        line = server.until("the site with decoded latents is at")
+        url = re.search(r"(http://127\.0\.0\.1:\d+/)docs/", line)
+        assert url
+        own = Live.__new__(Live)
+        own.url = url[1]
+        assert eventually(lambda: picture(own, "docs/"))
+
+
+def test_bad_images_are_listed_and_the_server_goes_on(project: Path) -> None:
+    images = project / "docs/images"
+    (images / "bad.png").write_bytes(b"garbage" * 2000)
+    (images / "dir.png").mkdir()
+    (images / "dir.png/x.txt").write_text("")
+    (images / "broken.png").symlink_to("nowhere.png")
+    tags = "".join(f'<img src="images/{n}.png">' for n in ("bad", "dir", "broken", "missing"))
+    (project / "docs/index.md").write_text(f"# Home\n\n![A](images/a.png)\n\n{tags}\n")
+    with mkdocs(project) as server:
+        assert eventually(lambda: picture(server, "docs/"))
+
+        def rows() -> dict[str, Any]:
+            listed = json.loads(server.fetch("_sitecodec/images.json"))
+            return {row["path"]: row for row in listed["images"]}
+
+        eventually(lambda: rows().get("images/bad.png", {}).get("state") == "problem")
+        for name, reason in (
+            ("bad", "not a PNG, JPEG or WebP image"),
+            ("dir", "not a file"),
+            ("broken", "broken link"),
+            ("missing", "not found"),
+        ):
+            row = rows()[f"images/{name}.png"]
+            assert row["state"] == "problem"
+            assert reason in row["reason"]
+        shutil.rmtree(project / "docs/images")
+        time.sleep(1.5)
+        assert server.process.poll() is None
+        assert server.fetch("_sitecodec/")
+        assert server.output.count("Traceback") == 0
