@@ -28,6 +28,8 @@ class Asset:
     files: Mapping[str, str]
     width: int
     height: int
+    bytes: Mapping[str, int]
+    scores: Mapping[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ def write(site: Path, folder: str, path: str, variants: Mapping[str, jobs.Varian
         files[name] = f"{folder}/{stem}-{digest}-{variant.width}w{_SUFFIXES[name]}"
         write_file(site / files[name], variant.data)
     size = next((v.width, v.height) for v in variants.values())
-    return Asset(files, *size)
+    lengths = {name: len(variant.data) for name, variant in variants.items()}
+    return Asset(files, *size, lengths, {name: v.score for name, v in variants.items()})
 
 
 def fingerprint(variants: Mapping[str, jobs.Variant]) -> str:

@@ -6,6 +6,7 @@ Exit status: 0 done, 1 problems found, 2 wrong use.
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -219,6 +220,55 @@ def serve(site_dir: Path | None, config: Path, host: str, port: int) -> None:
 
     folder = site_dir or server.find_site(Path())
     server.serve_site(folder, _settings(config), host, port, echo=click.echo)
+
+
+@main.command()
+@click.argument("site_dir", type=FOLDER)
+@config_option
+@click.option("--base-path", default="/", show_default=True, help="URL path the site is served at.")
+@click.option(
+    "--device", type=click.Choice(["mobile", "desktop"]), default="mobile", show_default=True
+)
+@click.option("--budget", "budgets", multiple=True, help="page=500kB or image=150kB; repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--html", "html_file", type=NEW_FILE, help="Write a page that compares the images.")
+def report(
+    site_dir: Path,
+    config: Path,
+    base_path: str,
+    device: str,
+    budgets: tuple[str, ...],
+    as_json: bool,
+    html_file: Path | None,
+) -> None:
+    r"""Weigh a built site's pages and audit their images; exit with 1 when over a budget.
+
+    In GitHub Actions the table is also added to the step's summary.
+
+    \b
+    Example: sitecodec report public --budget page=500kB --budget image=150kB
+    """
+    from sitecodec import report as reports
+
+    settings = _settings(config)
+    result = reports.measure(
+        site_dir,
+        asset_dir=settings.asset_dir,
+        base_path=base_path,
+        device=device,
+        budgets=budgets,
+    )
+    click.echo(reports.as_json(result) if as_json else reports.table(result))
+    if html_file:
+        from sitecodec import report_page
+
+        page = report_page.render(result, site_dir, settings)
+        _write(html_file, page)
+    if step_summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        with Path(step_summary).open("a", encoding="utf-8") as stream:
+            stream.write(reports.markdown(result))
+    if result.over_budget:
+        sys.exit(1)
 
 
 @main.group()

@@ -84,7 +84,7 @@ class Outcome:
     ('jpeg' or 'png'), as far as they exist; none if left alone entirely."""
 
     reason: str
-    """Why there is no payload of the widest size; '' if there is one of any."""
+    """Why there is no payload of the widest size; '' if there is one."""
 
     score: float | None = None
     """SSIMULACRA2 score of the payload, kept or not; None if none was made."""
@@ -267,8 +267,7 @@ def _encode(job: Job, data: bytes) -> Outcome:
     if first.tried:
         tile = first.tried.worst_tile
         scores = first.tried.score, tile if math.isfinite(tile) else None
-    reason = "" if any(variant.format == "slat" for variant in variants) else first.reason
-    return Outcome(*size, len(data), tuple(variants), reason, *scores)
+    return Outcome(*size, len(data), tuple(variants), first.reason, *scores)
 
 
 def _widths(source: int, wanted: tuple[int, ...]) -> list[int]:

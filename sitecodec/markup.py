@@ -61,8 +61,8 @@ class Picture:
     sizes: str = ""
 
 
-def load_template(folder: Path | None = None) -> Template:
-    """The picture template: that of `folder` if it has one, else ours.
+def load_template(folder: Path | None = None, name: str = TEMPLATE) -> Template:
+    """The template `name`, by default that of pictures: `folder`'s if it has one, else ours.
 
     Raises SettingsError if `folder` is no folder or its template is not valid.
     """
@@ -76,7 +76,7 @@ def load_template(folder: Path | None = None) -> Template:
         undefined=jinja2.StrictUndefined,
     )
     try:
-        return environment.get_template(TEMPLATE)
+        return environment.get_template(name)
     except (jinja2.TemplateError, OSError, UnicodeDecodeError) as error:
         raise _template_error(error) from error
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sitecodec import assets, html, jobs, markup, urls, worker
+from sitecodec import assets, html, jobs, manifest, markup, urls, worker
 from sitecodec.errors import ImageError, SiteError
 from sitecodec.settings import Settings
 from sitecodec.store import Store
@@ -77,6 +77,7 @@ def rewrite_site(
         p for image in encoded.values() for asset in image.sizes for p in asset.files.values()
     }
     removed = assets.sweep(site, settings.asset_dir, names, written)
+    _write_manifest(site, settings.asset_dir, findings, encoded)
     if script:
         worker.write(site, settings.asset_dir)
     return Summary(
@@ -95,6 +96,26 @@ def with_widths(settings: Settings, content_width: int) -> Settings:
         return settings
     content_width = content_width or _CONTENT_WIDTH
     return replace(settings, widths=(content_width, min(2 * content_width, _MOST_WIDTH)))
+
+
+def _write_manifest(
+    site: Path, folder: str, findings: Findings, encoded: Mapping[str, assets.Image]
+) -> None:
+    """Write down which files were made of which image."""
+    entries = []
+    for path, row in findings.rows.items():
+        sizes = encoded[path].sizes if path in encoded else ()
+        files = (
+            manifest.File(file, size.width, size.height, size.bytes[name], size.scores.get(name))
+            for size in sizes
+            for name, file in size.files.items()
+        )
+        if row.before:
+            entries.append(manifest.Entry(row.path, row.before, row.reason, tuple(files)))
+    old = manifest.read(site, folder)
+    new = manifest.merged(site, old, entries)
+    if new != old and any(entry.files for entry in new.entries):
+        assets.write_file(site / folder / manifest.NAME, manifest.dump(new))
 
 
 def _account(pages: list[Page], findings: Findings, number_of_pages: int) -> worker.Account:

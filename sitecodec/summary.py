@@ -115,18 +115,18 @@ def table(summary: Summary) -> str:
         f"{summary.rewritten} of {_count(summary.pages, 'page')} rewritten"
     ]
     if rows:
-        lines += ["", _columns("image", ("before", "jpeg", "avif", "payload"))]
+        lines += ["", columns("image", ("before", "jpeg", "avif", "payload"))]
         shown = rows if len(rows) <= _ROWS else rows[: _ROWS - 1]
         lines += [
-            _columns(row.path, map(_size, (row.before, row.jpeg, row.avif, row.payload)))
+            columns(row.path, map(size_text, (row.before, row.jpeg, row.avif, row.payload)))
             for row in shown
         ]
         if len(shown) < len(rows):
             rest = rows[len(shown) :]
-            lines.append(_columns(f"... and {len(rest)} more", map(_size, _sums(rest))))
+            lines.append(columns(f"... and {len(rest)} more", map(size_text, _sums(rest))))
         lines += [
-            _columns("total that a visitor loads", map(_size, _sums(rows))),
-            _columns("", (f"{100 * n / max(1, summary.before):.1f} %" for n in _sums(rows))),
+            columns("total that a visitor loads", map(size_text, _sums(rows))),
+            columns("", (f"{100 * n / max(1, summary.before):.1f} %" for n in _sums(rows))),
         ]
     lines += _reasons("left alone", summary.left_alone)
     lines += _reasons("no payload, only AVIF", [r for r in rows if r.payload is None])
@@ -166,7 +166,8 @@ def _kind(reason: str) -> str:
     return kind.rpartition(" (")[0] if kind.count("(") > kind.count(")") else kind
 
 
-def _columns(name: str, cells: Iterable[str]) -> str:
+def columns(name: str, cells: Iterable[str]) -> str:
+    """A line of a table: a name, shortened from its start, and right-aligned cells."""
     return f"{_clip_start(name, _NAME):<{_NAME}}" + "".join(f"{cell:>10}" for cell in cells)
 
 
@@ -183,7 +184,8 @@ def _clip_start(text: str, width: int) -> str:
     return text if len(text) <= width else "..." + text[3 - width :]
 
 
-def _size(number: int | None) -> str:
+def size_text(number: int | None) -> str:
+    """A size in B, kB or MB; '-' for none."""
     if number is None:
         return "-"
     if number < 1000:

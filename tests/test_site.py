@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote
 import pytest
 from PIL import Image
 
-from sitecodec import codecs
+from sitecodec import codecs, manifest
 from sitecodec.errors import SettingsError, SiteError
 from sitecodec.html import scan
 from sitecodec.settings import Settings
@@ -49,7 +49,8 @@ def tree(root: Path) -> dict[str, bytes]:
 
 
 def assets(root: Path) -> list[str]:
-    return sorted(p.name for p in (root / "assets/sitecodec").iterdir())
+    names = (p.name for p in (root / "assets/sitecodec").iterdir())
+    return sorted(name for name in names if name != manifest.NAME)
 
 
 def addresses(page: Path) -> list[str]:
