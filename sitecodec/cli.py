@@ -271,6 +271,44 @@ def report(
         sys.exit(1)
 
 
+@main.command()
+@click.argument("folder", type=FOLDER, default=".")
+@config_option
+@click.option("--serve", "with_server", is_flag=True, help="Run the inspector, too.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8001, show_default=True)
+def watch(folder: Path, config: Path, with_server: bool, host: str, port: int) -> None:
+    r"""Encode a folder's images as they change, so that the next build finds them done.
+
+    \b
+    Example: sitecodec watch docs --serve
+    """
+    import os
+    from contextlib import nullcontext
+
+    from sitecodec import watch as watching
+
+    settings = _settings(config)
+    serving: Any = nullcontext()
+    if with_server:
+        from sitecodec import server
+
+        serving = server.serving_images(folder, settings, host, port, echo=click.echo)
+    try:
+        with serving as preview:
+            watching.watch(
+                folder,
+                settings,
+                echo=click.echo,
+                progress=lambda: progress_bar("Encoding images"),
+                listener=preview,
+            )
+    except KeyboardInterrupt:
+        # At once: an interpreter that ends in order waits for the images in work.
+        sys.stdout.flush()
+        os._exit(0)
+
+
 @main.group()
 @config_option
 @click.pass_context

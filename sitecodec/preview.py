@@ -165,13 +165,14 @@ class Preview:
         self._refused = refused or {}
         threading.Thread(target=self._survey, name="sitecodec survey", daemon=True).start()
 
-    def watch_over(self, sources: Mapping[str, Path], pages: Mapping[str, list[str]]) -> None:
-        """List these images (by path) with the pages that show them; encode what is new."""
-        self._sources = dict(sources)
+    def watch_over(self, sources: dict[str, Path]) -> None:
+        """There is no site, only these images, by the path that they are served at."""
+        self._sources = sources
         with self._lock:
-            self._pages = {path: list(pages.get(path, ())) for path in sources}
-        for real in sources.values():
-            self.want(real, urgent=False)
+            self._pages = {path: [] for path in sources}
+            self._results = {p: r for p, r in self._results.items() if p in sources.values()}
+            self.serial["images"] += 1
+            self._lock.notify_all()
 
     def touch(self, sources: Mapping[str, Path]) -> None:
         """A build begins: encode at once what pages show and the author has changed."""

@@ -28,7 +28,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.http import unquote_etag
 from werkzeug.wrappers import Request, Response
 
-from sitecodec import markup, worker
+from sitecodec import markup, watch, worker
 from sitecodec.errors import ModelError, SitecodecError, SiteError
 from sitecodec.pictures import FORMATS, BusyError, UnavailableError
 from sitecodec.preview import PREFIX, Preview, quick_quality
@@ -238,6 +238,24 @@ def serve_site(
         preview.update(site, settings)
         try:
             server.run()
+        finally:
+            preview.close()
+            server.close()
+
+
+@contextmanager
+def serving_images(
+    folder: Path, settings: Settings, host: str, port: int, *, echo: Callable[[str], None]
+) -> Iterator[Preview]:
+    """The decode server and the inspector for the images of a folder, in a thread."""
+    with warnings_to(echo):
+        preview = Preview(settings)
+        app = around(site_app(folder, watch.SUFFIXES), preview, bound=host)
+        server = create_server(guarded(app, host), host, port)
+        echo(f"the inspector is at {url_of(host, server.effective_port)}{PREFIX[1:]}")
+        threading.Thread(target=server.run, name="sitecodec server", daemon=True).start()
+        try:
+            yield preview
         finally:
             preview.close()
             server.close()
