@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 import sitecodec
+from sitecodec import cli_sd
 from sitecodec import settings as settings_module
 from sitecodec.errors import ImageError, SettingsError, SitecodecError
 from sitecodec.settings import Settings
@@ -90,7 +91,7 @@ def build(site_dir: Path, config: Path, quality: str | None, base_path: str, str
 @main.command()
 @click.argument("source", type=FILE)
 @click.argument("output", type=NEW_FILE)
-@click.option("--codec", type=click.Choice(["web"]), default="web", show_default=True)
+@click.option("--codec", type=click.Choice(["web", "sd"]), default="web", show_default=True)
 @click.option(
     "--quality",
     type=click.FloatRange(0, 100),
@@ -98,7 +99,21 @@ def build(site_dir: Path, config: Path, quality: str | None, base_path: str, str
     show_default=True,
     help="The codec's own: 0 is smallest, 100 is best. (A build seeks it for a score.)",
 )
-def encode(source: Path, output: Path, codec: str, quality: float) -> None:
+@click.option("--model", default="", help="sd: a model of `sitecodec models list`.")
+@click.option("--preset", type=click.Choice(["rd", "seed"]), default="rd", help="sd: the coding.")
+@click.option("--max-bytes", type=click.IntRange(min=1), help="sd: the best of at most that size.")
+@click.option("--denoise/--no-denoise", default=None, help="sd: decode through the U-Net.")
+@click.option("--refine", type=click.IntRange(0, 10_000), default=0, help="sd: gradient steps.")
+@cli_sd.device_option
+def encode(
+    source: Path,
+    output: Path,
+    codec: str,
+    quality: float,
+    max_bytes: int | None,
+    device: str,
+    **options: Any,  # noqa: ANN401 - click's values
+) -> None:
     r"""Encode one image to a payload.
 
     \b
@@ -109,7 +124,13 @@ def encode(source: Path, output: Path, codec: str, quality: float) -> None:
     picture = images.load(_read(source), str(source), Settings.max_pixels)
     if isinstance(picture, images.LeftAlone):
         raise ImageError(f"{source}: {picture.reason}: keep it in its own format")
-    payload = codecs.get(codec).encode(picture.pixels, quality)
+    if codec == "sd":
+        sd = cli_sd.sd_codec(device=device, **options)
+        payload = cli_sd.encode_sd(sd, picture.pixels, quality, max_bytes)
+    elif max_bytes or any(options[name] for name in ("model", "refine", "denoise")):
+        raise click.UsageError("--model, --max-bytes, --denoise and --refine go with --codec sd")
+    else:
+        payload = codecs.get(codec).encode(picture.pixels, quality)
     _write(output, payload)
     pixels = picture.width * picture.height
     click.echo(
@@ -121,7 +142,8 @@ def encode(source: Path, output: Path, codec: str, quality: float) -> None:
 @main.command()
 @click.argument("payload", type=FILE)
 @click.argument("output", type=NEW_FILE)
-def decode(payload: Path, output: Path) -> None:
+@cli_sd.device_option
+def decode(payload: Path, output: Path, device: str) -> None:
     r"""Decode a payload to a picture; its suffix says the format.
 
     \b
@@ -133,7 +155,9 @@ def decode(payload: Path, output: Path) -> None:
     from sitecodec.payload import read_header
 
     data = _read(payload)
-    pixels = codecs.get(read_header(data).codec).decode(data)
+    name = read_header(data).codec
+    codec = cli_sd.sd_codec(device=device) if name == "sd" else codecs.get(name)
+    pixels = codec.decode(data)
     try:
         Image.fromarray(pixels).save(output)
     except ValueError as error:
@@ -158,7 +182,7 @@ def info(payload: Path, as_json: bool) -> None:
     data = _read(payload)
     header = read_header(data)
     try:
-        name = models.find(header.model)
+        name = cli_sd.model_of(data) if header.codec == "sd" else models.find(header.model)
     except ModelError:
         name = "not installed"
     values = {
@@ -171,6 +195,8 @@ def info(payload: Path, as_json: bool) -> None:
         "bytes": len(data),
         "bits_per_pixel": round(8 * len(data) / (header.width * header.height), 4),
     }
+    if header.codec == "sd":
+        values |= cli_sd.describe(data)
     if as_json:
         click.echo(json.dumps(values))
         return
@@ -366,6 +392,10 @@ def gc(store: Store, max_size: str | None, max_age: str | None) -> None:
 def clear(store: Store) -> None:
     """Remove all entries."""
     click.echo(f"removed {_usage(store.clear())}")
+
+
+main.add_command(cli_sd.models)
+main.add_command(cli_sd.compare)
 
 
 @contextmanager

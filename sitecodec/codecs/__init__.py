@@ -37,9 +37,13 @@ class Codec(Protocol):
 
 
 def get(name: str) -> Codec:
-    """The codec of that name ('web'). Raises PayloadError for an unknown one."""
+    """The codec of that name ('web' or 'sd'). Raises PayloadError for an unknown one."""
     if name == "web":
         from sitecodec.codecs.web import WebCodec
 
         return WebCodec()
-    raise PayloadError(f"unknown codec {name!r}; known: web")
+    if name == "sd":
+        from sitecodec.codecs.sd import SdCodec
+
+        return SdCodec()
+    raise PayloadError(f"unknown codec {name!r}; known: web, sd")

@@ -1,0 +1,64 @@
+"""Models from the hub, through its own client: pinned to a commit, file by file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sitecodec.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A repository at one commit."""
+
+    name: str
+    revision: str
+    files: tuple[str, ...]
+
+    @classmethod
+    def open(cls, name: str, revision: str = "") -> Hub:
+        """The repository at a revision (default: its main branch). Raises ModelError."""
+        try:
+            import huggingface_hub
+        except ImportError as error:
+            raise ModelError(
+                "models from the hub need its client: install it with"
+                "  pip install 'sitecodec[torch]'"
+            ) from error
+        try:
+            info = huggingface_hub.HfApi().model_info(name, revision=revision or None, timeout=20)
+        except Exception as error:  # the client raises its own, its transport's and the system's
+            raise _unreachable(name, error) from error
+        files = tuple(item.rfilename for item in info.siblings or ())
+        return cls(name, str(info.sha or revision), files)
+
+    def paths(self) -> list[str]:
+        """The repository's files."""
+        return list(self.files)
+
+    def get(self, path: str) -> Path:
+        """A file on this machine, downloaded if need be. Raises ModelError."""
+        import huggingface_hub
+
+        try:
+            return Path(huggingface_hub.hf_hub_download(self.name, path, revision=self.revision))
+        except Exception as error:
+            raise _unreachable(self.name, error) from error
+
+
+def _unreachable(name: str, error: Exception) -> ModelError:
+    kind = type(error).__name__
+    if "Gated" in kind:
+        what = "its licence must be accepted on its page first, and a token set"
+    elif "RepositoryNotFound" in kind or "HFValidation" in kind:
+        what = "there is no such folder here and no such repository there; check the name"
+    elif "RevisionNotFound" in kind or "EntryNotFound" in kind:
+        what = "no such revision or file there; check --revision"
+    else:
+        detail = " ".join(str(error).split())[:80] or kind
+        what = (
+            f"the hub cannot be reached ({detail}); download the model elsewhere and give its"
+            " folder to --from"
+        )
+    return ModelError(f"cannot fetch {name}: {what}")
