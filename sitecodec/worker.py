@@ -28,6 +28,7 @@ PAGES_PER_VISIT = 3
 operators of documentation sites and blogs report."""
 
 _STEM = re.compile(r"-([0-9a-f]{12})-[0-9]+w\.slat")
+_FALLBACKS = (".avif", ".jpg", ".webp", ".png")
 _COMMENT = re.compile(r"\s*//.*")
 
 
@@ -126,7 +127,7 @@ def decodable(folder: Path) -> list[str]:
             head = stream.read(payload.HEADER_BYTES)
         ours = head[4:6] == bytes((payload.VERSION, payload.CODECS.index("web")))
         model = int.from_bytes(head[6:10], "little")
-        has_fallback = any(path.with_suffix(s).is_file() for s in (".avif", ".jpg"))
+        has_fallback = any(path.with_suffix(s).is_file() for s in _FALLBACKS)
         if match and ours and model == wanted and has_fallback:
             found.append(match[1])
     return sorted(found)

@@ -2,12 +2,12 @@
 // The build puts the site's facts in place of SITE; see worker.js for how this file is written.
 "use strict";
 ((site) => {
-  const script = document.currentScript;
+  const tag = document.currentScript;
   const container = navigator.serviceWorker;
-  if (!script || !container || !self.isSecureContext || !self.caches) return;
+  if (!tag || !container || !self.isSecureContext || !self.caches) return;
   if (!/^https?:$/.test(location.protocol)) return;
   if (typeof WebAssembly !== "object" || typeof DecompressionStream !== "function") return;
-  const root = new URL(site.root, script.src);
+  const root = new URL(site.root, tag.src);
   if (root.origin !== location.origin || !location.pathname.startsWith(root.pathname)) return;
   const worker = new URL(site.name, root).href;
 
@@ -33,9 +33,14 @@
   const prepare = (active) => frugal() || active?.postMessage({ sitecodec: "prepare" });
 
   const begin = async () => {
-    const found = await container.getRegistration(root.href);
-    const other = found && scriptOf(found) !== worker;
-    if (other) {
+    let found;
+    // A registration that has just begun does not say yet whose it is.
+    for (let tries = 0; tries < 20; tries++) {
+      found = await container.getRegistration(root.href);
+      if (!found || scriptOf(found)) break;
+      await new Promise((done) => setTimeout(done, 250));
+    }
+    if (found && scriptOf(found) !== worker) {
       // The site has a worker of its own. If it imports ours, ours has a store.
       if (await caches.has("sitecodec:" + root.pathname)) prepare(found.active);
       return;

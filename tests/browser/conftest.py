@@ -52,6 +52,15 @@ def context(chromium):
     context.close()
 
 
+@pytest.fixture
+def page(context):
+    page = context.new_page()
+    page.errors = []
+    page.on("pageerror", lambda error: page.errors.append(str(error)))
+    page.on("console", lambda m: page.errors.append(m.text) if m.type == "error" else None)
+    return page
+
+
 @dataclass
 class Site:
     """A folder served at `http://127.0.0.1:port/prefix`, with what its server is to do wrong."""
@@ -67,6 +76,7 @@ class Site:
     """Status and body in place of the file, by the end of the path."""
     delays: dict[str, float] = field(default_factory=dict)
     down: bool = False
+    posted: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -131,6 +141,7 @@ class Handler(SimpleHTTPRequestHandler):
             self.close_connection = True
             self.connection.close()
             return
+        del self.headers["If-Modified-Since"]  # its seconds are too coarse for tests
         path = self.path.partition("?")[0]
         if not path.startswith(site.prefix):
             self.send_error(404)
@@ -146,7 +157,8 @@ class Handler(SimpleHTTPRequestHandler):
                 self.send_header("Content-Type", self.guess_type(path))
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                if self.command != "HEAD":
+                    self.wfile.write(body)
                 return
         go_on()
 
@@ -154,6 +166,13 @@ class Handler(SimpleHTTPRequestHandler):
         for name, value in self.site.headers.items():
             self.send_header(name, value)
         super().end_headers()
+
+    def do_POST(self) -> None:
+        """A page that no driver can ask reports by itself."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.site.posted.append(body.decode())
+        self.send_response(204)
+        self.end_headers()
 
     def log_message(self, *_: object) -> None:
         pass
@@ -169,7 +188,8 @@ class Server(ThreadingHTTPServer):
 @contextlib.contextmanager
 def serving(root: Path, prefix: str = "/") -> Iterator[Site]:
     root.mkdir(parents=True, exist_ok=True)
-    site = Site(root, prefix, headers={"Cache-Control": "max-age=600"})
+    # Else a browser would show again what it still has from the first visit.
+    site = Site(root, prefix, headers={"Cache-Control": "no-store"})
     server = Server(("127.0.0.1", 0), partial(Handler, site=site))
     site.port = server.server_port
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -235,11 +255,14 @@ def wait_until_prepared(page, seconds=30):
 
 def wait_for_report(page, wanted, seconds=30):
     end = time.monotonic() + seconds
+    pause = 100.0
     while time.monotonic() < end:
         told = report(page)
         if told and wanted(told):
             return told
-        page.wait_for_timeout(100)
+        # Less and less often: a browser looks for a new version when the old one has rested.
+        page.wait_for_timeout(pause)
+        pause = min(2500, 1.4 * pause)
     raise AssertionError(f"the worker came to nothing: {report(page)}")
 
 
