@@ -92,10 +92,12 @@ def make_palette(values: NDArray[np.uint8], colours: int = COLOURS) -> NDArray[n
     centres = np.empty((colours, points.shape[1]), np.float32)
     centres[0] = points[generator.integers(len(points))]
     nearest = np.full(len(points), np.inf, np.float32)
+    powers = (points * points).sum(1)
     count = 1
     for count in range(1, colours + 1):
-        difference = points - centres[count - 1]
-        np.minimum(nearest, np.einsum("ij,ij->i", difference, difference), out=nearest)
+        # |p - c|²: whole numbers under 2^24, so exact in any order
+        newest = centres[count - 1]
+        np.minimum(nearest, powers - 2 * (points @ newest) + newest @ newest, out=nearest)
         sums = np.cumsum(nearest, dtype=np.float64)
         if count == colours or sums[-1] == 0:
             break
