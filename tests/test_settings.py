@@ -141,3 +141,17 @@ def test_an_unknown_quality_names_the_known_ones():
 def test_wrong_widths(tmp_path, value):
     with pytest.raises(SettingsError, match="widths must be"):
         settings.load(write(tmp_path, f"widths = {value}"))
+
+
+def test_the_manual_has_every_setting_with_its_default_and_words():
+    page = (Path(__file__).parent.parent / "docs/settings.md").read_text(encoding="utf-8")
+    sections = dict(part.split("\n", 1) for part in page.split("\n## ")[1:])
+    assert list(sections) == [field.name for field in fields(Settings)]
+    source = Path(settings.__file__).read_text(encoding="utf-8")
+    for field in fields(Settings):
+        text = " ".join(sections[field.name].split())
+        words = source.partition(f"    {field.name}: ")[2].partition('"""')[2].partition('"""')[0]
+        assert " ".join(words.split()) in text
+        default = list(field.default) if isinstance(field.default, tuple) else field.default
+        shown = text.partition("`")[2].partition("`")[0].strip('"')
+        assert shown in (str(default), f"{default:.1f}" if isinstance(default, float) else "")
