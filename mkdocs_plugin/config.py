@@ -36,6 +36,9 @@ class SitecodecConfig(base.Config):  # type: ignore[no-untyped-call]
     max_pixels = c.Type(int, default=Settings.max_pixels)
     """Sources with more pixels than this are refused with a warning."""
 
+    originals = c.Type(str, default=Settings.originals)
+    """'keep', or 'drop' to remove encoded sources that nothing in the built site names."""
+
     store = c.Type(str, default=Settings.store.as_posix())
     """Folder of the store, relative to mkdocs.yml; not inside docs_dir or site_dir."""
 

@@ -8,9 +8,11 @@ import re
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path, PurePosixPath
+from urllib.parse import unquote_to_bytes
 
-from sitecodec import jobs
+from sitecodec import jobs, manifest
 from sitecodec.errors import SiteError
 
 TEMPORARY = ".sitecodec-tmp"
@@ -19,6 +21,13 @@ TEMPORARY = ".sitecodec-tmp"
 _SUFFIXES = {"slat": ".slat", "avif": ".avif", "webp": ".webp", "png": ".png", "jpeg": ".jpg"}
 _ASSET = re.compile(r"[A-Za-z0-9._-]+-[0-9a-f]{12}-[0-9]+w\.(?:jpg|png|webp|avif|slat)")
 _ASSET_IN_PAGE = re.compile(rb"[0-9a-f]{12}-[0-9]+w\.(?:jpg|png|webp|avif|slat)")
+
+
+_BINARY = frozenset(
+    f".{suffix}"
+    for suffix in "png jpg jpeg jpe jfif webp avif gif bmp ico slat woff woff2 ttf otf eot gz br"
+    " wasm mp3 mp4 webm ogg pdf zip".split()
+)
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,32 @@ def write_file(path: Path, data: bytes) -> None:
         raise SiteError(
             f"cannot write {path}: {error.strerror}; free some space or check the permissions"
         ) from error
+
+
+def unnamed(site: Path, paths: Iterable[str]) -> list[str]:
+    """Those of the site's files whose name no file of the site holds any more.
+
+    All but pictures, fonts and the like is searched for the bare name, also behind URL and HTML
+    escapes; a name that is not plain ASCII could be written in more ways, and counts as named.
+    """
+    left = {
+        path: PurePosixPath(path).name.lower().encode()
+        for path in paths
+        if path.isascii() and (site / path).is_file()
+    }
+    for place in sorted(site.rglob("*")):
+        if not left:
+            break
+        if place.suffix.lower() in _BINARY or place.name == manifest.NAME or not place.is_file():
+            continue
+        data = place.read_bytes().lower()
+        forms = [data]
+        if b"%" in data:
+            forms.append(unquote_to_bytes(data))
+        if b"&" in data:
+            forms += [unescape(form.decode("latin-1")).encode("utf-8") for form in forms]
+        left = {p: name for p, name in left.items() if not any(name in form for form in forms)}
+    return list(left)
 
 
 def sweep(site: Path, folder: str, pages: Iterable[str], written: set[str]) -> int:

@@ -44,6 +44,10 @@ class Settings:
     max_pixels: int = 50_000_000
     """Sources with more pixels than this are refused."""
 
+    originals: str = "keep"
+    """'keep' leaves the author's files in the built site; 'drop' removes those that were encoded
+    and that no file of the site names any more. Links from other sites to them then break."""
+
     store: Path = Path(".cache/sitecodec")
     """Folder of the store, relative to the configuration file."""
 
@@ -66,6 +70,8 @@ class Settings:
         _check_range("min_bytes", self.min_bytes, 0, 2**31)
         _check_range("max_pixels", self.max_pixels, 1, 2**28)
         _check_range("workers", self.workers, 0, 1024)
+        if self.originals not in ("keep", "drop"):
+            raise SettingsError(f"originals must be 'keep' or 'drop', not {self.originals!r}")
         if self.browser not in ("auto", "always", "never"):
             raise SettingsError(
                 f"browser must be 'auto', 'always' or 'never', not {self.browser!r}"

@@ -77,6 +77,9 @@ def rewrite_site(
         p for image in encoded.values() for asset in image.sizes for p in asset.files.values()
     }
     removed = assets.sweep(site, settings.asset_dir, names, written)
+    if settings.originals == "drop":
+        for path in assets.unnamed(site, encoded):
+            (site / path).unlink(missing_ok=True)
     _write_manifest(site, settings.asset_dir, findings, encoded)
     if script:
         worker.write(site, settings.asset_dir)

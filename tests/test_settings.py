@@ -37,6 +37,7 @@ def test_every_setting_can_be_loaded(tmp_path):
         asset_dir = "static/latents"
         min_bytes = 0
         max_pixels = 1000
+        originals = "drop"
         store = "../cache"
         templates = "overrides"
         workers = 2
@@ -52,6 +53,7 @@ def test_every_setting_can_be_loaded(tmp_path):
         asset_dir="static/latents",
         min_bytes=0,
         max_pixels=1000,
+        originals="drop",
         store=base / "../cache",
         templates=base / "overrides",
         workers=2,

@@ -443,3 +443,38 @@ def test_a_warm_build_imports_neither_numpy_nor_pillow_nor_the_engine(
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code, site, settings.store], check=True)
+
+
+def test_originals_are_dropped_only_where_nothing_names_them(
+    site: Path, settings: Settings, photos: dict[str, bytes]
+) -> None:
+    """Named in CSS, scripts, JSON, XML, by odd escapes, or by a link: each keeps its file."""
+    keepers = {
+        "link.png": ("page.html", "<a href='images/link.png'>x</a>"),
+        "style.png": ("x.css", "p{background:url(../images/STYLE.png)}"),
+        "script.png": ("x.js", "load('images/script.png')"),
+        "data.png": ("x.json", '{"image": "data.png"}'),
+        "feed.png": ("feed.xml", "<url>images%2Ffeed.png</url>"),
+        "a b.png": ("y.html", "<a href='images/a%20b.png'>"),
+        "q&r.png": ("z.html", "<a href='images/q&amp;r.png'>"),
+        "caf\u00e9.png": ("n.txt", ""),
+    }
+    for number, (name, (file, text)) in enumerate(keepers.items()):
+        data = photos["a"] + bytes(number)
+        (site / "images" / name).write_bytes(data)
+        (site / file).write_text(text)
+    (site / "images/solo.png").write_bytes(photos["b"])
+    shown = [*keepers, "a.png", "solo.png"]
+    (site / "index.html").write_text(
+        "".join(f'<img src="images/{quote(n)}">' for n in shown)
+        + "<img src=images/c.png data-sitecodec=off>"
+    )
+    keep = tree(site)
+    rewrite_site(site, replace(settings, originals="drop"))
+    left = tree(site)
+    gone = keep.keys() - left.keys()
+    assert gone == {"images/solo.png"}  # "data.png" ends with a.png's name: it could be meant
+    for address in addresses(site / "index.html"):
+        assert (site / address).is_file()
+    rewrite_site(site, replace(settings, originals="drop"))
+    assert tree(site) == left
