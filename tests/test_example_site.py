@@ -110,6 +110,6 @@ def test_site_has_the_kinds_of_image_it_promises():
 def test_configuration_loads_nothing_from_elsewhere():
     config = (SITE / "mkdocs.yml").read_text(encoding="utf-8")
     assert re.search(r"^  font: false\b", config, re.MULTILINE)
-    assert re.search(r"^  - sitecodec$", config, re.MULTILINE)
+    assert re.search(r"^  - sitecodec:?$", config, re.MULTILINE)
     assert "analytics" not in config
     assert "http" not in config
