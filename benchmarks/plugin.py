@@ -8,8 +8,8 @@ the CPU time of the same pairs is beside it.
 from __future__ import annotations
 
 import os
-import resource
 import re
+import resource
 import shutil
 import statistics
 import subprocess
