@@ -271,7 +271,8 @@ def _picture(
     display = markup.display_width(use.image, image.width, content_width)
     sizes = image.sizes if display else image.sizes[:1]
     several = len(sizes) > 1
-    text = markup.sizes(display) if display and several else ""
+    own = use.image.get("sizes")
+    text = (own or markup.sizes(display)) if display and several else ""
 
     def url(path: str) -> str:
         return urls.to_url(path, base, root, rooted=use.target.rooted)

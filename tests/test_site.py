@@ -478,3 +478,12 @@ def test_originals_are_dropped_only_where_nothing_names_them(
         assert (site / address).is_file()
     rewrite_site(site, replace(settings, originals="drop"))
     assert tree(site) == left
+
+
+def test_the_author_s_sizes_win(site: Path, settings: Settings) -> None:
+    (site / "index.html").write_text('<img src=images/a.png sizes="50vw"><img src=images/b.png>')
+    rewrite_site(site, replace(settings, widths=(60, 120)))
+    first, second = re.findall("<picture.*?</picture>", (site / "index.html").read_text())
+    assert set(re.findall('sizes="([^"]*)"', first)) == {"50vw"}
+    assert set(re.findall('sizes="([^"]*)"', second)) == {"120px"}
+    assert " 60w" in first
