@@ -28,6 +28,7 @@ PAGES_PER_VISIT = 3
 operators of documentation sites and blogs report."""
 
 _STEM = re.compile(r"-([0-9a-f]{12})-[0-9]+w\.slat")
+_PART = re.compile(r"(?:engine|model)-[0-9a-f]{12}\.bin")
 _FALLBACKS = (".avif", ".jpg", ".webp", ".png")
 _COMMENT = re.compile(r"\s*//.*")
 
@@ -101,6 +102,9 @@ def write(site: Path, folder: str) -> int:
     for part, packed in ((engine_name, packed_engine), (model_name, packed_model)):
         if not (site / folder / part).is_file():
             assets.write_file(site / folder / part, packed)
+    for path in (site / folder).glob("*.bin"):  # of earlier builds; only the worker names them
+        if _PART.fullmatch(path.name) and path.name not in (engine_name, model_name):
+            path.unlink(missing_ok=True)
     stems = decodable(site / folder)
     facts = {
         "name": NAME,

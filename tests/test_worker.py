@@ -102,6 +102,18 @@ def test_the_same_site_gives_the_same_bytes_and_another_a_new_version(tmp_path, 
     assert len(versions) == 2
 
 
+def test_engines_and_models_of_earlier_builds_are_cleared(tmp_path, payload):
+    add(tmp_path, "a-0123456789ab-48w", payload)
+    folder = tmp_path / FOLDER
+    for name in ("engine-000000000000.bin", "model-000000000000.bin", "model-mine.bin"):
+        (folder / name).write_bytes(b"old")
+    worker.write(tmp_path, FOLDER)
+    names = {path.name for path in folder.glob("*.bin")}
+    assert "model-mine.bin" in names
+    assert not names & {"engine-000000000000.bin", "model-000000000000.bin"}
+    assert len(names) == 3
+
+
 @pytest.mark.parametrize("folder", ["latents", "assets/sitecodec", "a/b/c"])
 def test_the_registration_finds_the_worker_from_its_own_place(folder):
     path, content = worker.registration(folder)
