@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -240,6 +241,8 @@ def _started(observer: BaseObserver, folder: Path, changes: Changes) -> BaseObse
                 if path:
                     changes.add(Path(os.fsdecode(path)))
 
+    # It warns where a folder is made while it looks at the one above, which does no harm.
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog\.")
     observer.daemon = True
     observer.schedule(Handler(), str(folder), recursive=True)
     observer.start()
