@@ -69,7 +69,7 @@ config_option = click.option(
 @click.option("--base-path", default="/", show_default=True, help="URL path the site is served at.")
 @click.option("--strict", is_flag=True, help="Exit with 1 if any image could not be taken.")
 def build(site_dir: Path, config: Path, quality: str | None, base_path: str, strict: bool) -> None:
-    r"""Rewrite a built site in place.
+    """Rewrite a built site in place.
 
     \b
     Example: hugo && sitecodec build public
@@ -114,7 +114,7 @@ def encode(
     device: str,
     **options: Any,  # noqa: ANN401 - click's values
 ) -> None:
-    r"""Encode one image to a payload.
+    """Encode one image to a payload.
 
     \b
     Example: sitecodec encode photo.jpg photo.slat --quality 60
@@ -144,7 +144,7 @@ def encode(
 @click.argument("output", type=NEW_FILE)
 @cli_sd.device_option
 def decode(payload: Path, output: Path, device: str) -> None:
-    r"""Decode a payload to a picture; its suffix says the format.
+    """Decode a payload to a picture; its suffix says the format.
 
     \b
     Example: sitecodec decode photo.slat photo.png
@@ -170,7 +170,7 @@ def decode(payload: Path, output: Path, device: str) -> None:
 @click.argument("payload", type=FILE)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def info(payload: Path, as_json: bool) -> None:
-    r"""Say what a payload holds.
+    """Say what a payload holds.
 
     \b
     Example: sitecodec info photo.slat
@@ -209,7 +209,7 @@ def info(payload: Path, as_json: bool) -> None:
 @click.option("--json", "json_file", type=NEW_FILE, help="Write the figures to a file.")
 @click.option("--plot", "plot_file", type=NEW_FILE, help="Draw the curves (.svg or .png).")
 def bench(images: tuple[Path, ...], json_file: Path | None, plot_file: Path | None) -> None:
-    r"""Compare JPEG, WebP, AVIF and the web codec on your own images.
+    """Compare JPEG, WebP, AVIF and the web codec on your own images.
 
     \b
     Example: sitecodec bench docs/images/*.jpg --plot curves.svg
@@ -235,7 +235,7 @@ def bench(images: tuple[Path, ...], json_file: Path | None, plot_file: Path | No
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8001, show_default=True)
 def serve(site_dir: Path | None, config: Path, host: str, port: int) -> None:
-    r"""Show a built site with decoded latents, and the inspector.
+    """Show a built site with decoded latents, and the inspector.
 
     Without SITE_DIR the built site is looked for here: ., site, public, _site, dist, build, output.
 
@@ -267,7 +267,7 @@ def report(
     as_json: bool,
     html_file: Path | None,
 ) -> None:
-    r"""Weigh a built site's pages and audit their images; exit with 1 when over a budget.
+    """Weigh a built site's pages and audit their images; exit with 1 when over a budget.
 
     In GitHub Actions the table is also added to the step's summary.
 
@@ -304,7 +304,7 @@ def report(
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8001, show_default=True)
 def watch(folder: Path, config: Path, with_server: bool, host: str, port: int) -> None:
-    r"""Encode a folder's images as they change, so that the next build finds them done.
+    """Encode a folder's images as they change, so that the next build finds them done.
 
     \b
     Example: sitecodec watch docs --serve
@@ -373,7 +373,7 @@ def verify(store: Store) -> None:
 @click.option("--max-age", help="Remove what was not used for so long: 12h, 30d, 8w.")
 @click.pass_obj
 def gc(store: Store, max_size: str | None, max_age: str | None) -> None:
-    r"""Remove entries that are old or too many.
+    """Remove entries that are old or too many.
 
     \b
     Example: sitecodec cache gc --max-age 30d --max-size 500MB

@@ -39,7 +39,7 @@ def models() -> None:
 )
 @click.option("--revision", default="", help="The hub's branch, tag or commit.")
 def add(name: str, source: str, revision: str) -> None:
-    r"""Add a model for the codec sd.
+    """Add a model for the codec sd.
 
     \b
     Example: sitecodec models add sd15 --from sd15
@@ -57,7 +57,7 @@ def add(name: str, source: str, revision: str) -> None:
 @models.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_models(as_json: bool) -> None:
-    r"""List the models there are.
+    """List the models there are.
 
     \b
     Example: sitecodec models list
@@ -83,7 +83,7 @@ def list_models(as_json: bool) -> None:
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(name: str, as_json: bool) -> None:
-    r"""Say what is known of a model, and whether its files are whole.
+    """Say what is known of a model, and whether its files are whole.
 
     \b
     Example: sitecodec models show sd15
@@ -133,7 +133,7 @@ def show(name: str, as_json: bool) -> None:
 @models.command()
 @click.argument("name")
 def pull(name: str) -> None:
-    r"""Fetch a model's files again where they are missing or damaged, as they were pinned.
+    """Fetch a model's files again where they are missing or damaged, as they were pinned.
 
     \b
     Example: sitecodec models pull sd15
@@ -163,7 +163,7 @@ def compare(
     max_bytes: int | None,
     device: str,
 ) -> None:
-    r"""Show JPEG, WebP, AVIF, web and sd of one image side by side, at about the same bytes.
+    """Show JPEG, WebP, AVIF, web and sd of one image side by side, at about the same bytes.
 
     \b
     Example: sitecodec compare photo.jpg --html photo.html

@@ -15,7 +15,7 @@ from sitecodec.errors import SitecodecError
 @click.option("--config", default="web-0", show_default=True, help="A built-in one, or a file.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
 def main(folder: Path, out: Path, config: str, device: str) -> None:
-    r"""Train a model; call it again with the same arguments to go on after a stop.
+    """Train a model; call it again with the same arguments to go on after a stop.
 
     \b
     Example: python -m sitecodec.training photos --out runs/mine --device cuda
