@@ -125,6 +125,7 @@ class Preview:
         self._pages: dict[str, list[str]] = {}
         self._lock = threading.Condition()
         self._results: dict[Path, tuple[_Stamp, Result]] = {}
+        self._qualities: dict[Path, float] = {}
         self._displayed: dict[Path, str] = {}
         self._dirty_since: float | None = None
         self._queue: list[tuple[int, int, Stage, Path]] = []
@@ -383,7 +384,12 @@ class Preview:
 
     def _job(self, real: Path) -> jobs.Job:
         """The job that a build of the site would do, so that it finds the outcome in the store."""
-        return jobs.Job(real, with_widths(self.settings, self._content_width))
+        return jobs.Job(real, self._settings_of(real))
+
+    def _settings_of(self, real: Path) -> Settings:
+        settings = with_widths(self.settings, self._content_width)
+        with self._lock:
+            return replace(settings, quality=self._qualities.get(real, settings.quality))
 
     def _result(self, outcome: jobs.Outcome) -> Result:
         widths = jobs.by_width(outcome)
@@ -416,7 +422,7 @@ class Preview:
         if isinstance(source, images.LeftAlone):
             return Result("left alone", len(data), reason=source.reason)
         codec = codecs.get("web")
-        quality = quick_quality(self.settings.quality)
+        quality = quick_quality(self._settings_of(real).quality)
         payload = codec.encode(source.pixels, quality)
         decoded = codec.decode(payload)
         tile = metrics.worst_tile(source.pixels, decoded, candidates=1)
@@ -570,7 +576,19 @@ class Preview:
         for path in findings.uses:
             real = self._real(path, files)
             if real:
+                self._wish(real, findings.qualities.get(path))
                 self.want(real, urgent=False)
+
+    def _wish(self, real: Path, quality: float | None) -> None:
+        """Note the quality that tags ask for; what was made at another is out of date."""
+        with self._lock:
+            if self._qualities.get(real) == quality:
+                return
+            self._results.pop(real, None)
+            if quality is None:
+                del self._qualities[real]
+            else:
+                self._qualities[real] = quality
 
 
 def quick_quality(target: float) -> float:

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -101,6 +101,12 @@ def with_widths(settings: Settings, content_width: int) -> Settings:
     return replace(settings, widths=(content_width, min(2 * content_width, _MOST_WIDTH)))
 
 
+def wished(settings: Settings, findings: Findings, paths: Iterable[str]) -> Settings:
+    """The settings with the highest quality that tags ask for one of these images."""
+    qualities = [findings.qualities[path] for path in paths if path in findings.qualities]
+    return replace(settings, quality=max(qualities)) if qualities else settings
+
+
 def _write_manifest(
     site: Path, folder: str, findings: Findings, encoded: Mapping[str, assets.Image]
 ) -> None:
@@ -160,9 +166,11 @@ def _encode(
     encoded: dict[str, assets.Image] = {}
     executor = ThreadPoolExecutor(settings.workers or os.cpu_count() or 1)
     try:
-        results = jobs.run(
-            [jobs.Job(real, settings) for real in first_of], executor, Store(settings.store)
+        work = (
+            jobs.Job(real, wished(settings, findings, groups[first]))
+            for real, first in first_of.items()
         )
+        results = jobs.run(work, executor, Store(settings.store))
         for done, (job, outcome) in enumerate(results, start=1):
             first = first_of[job.source]
             if isinstance(outcome, jobs.Outcome) and outcome.reason == "too small":

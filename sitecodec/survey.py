@@ -13,7 +13,8 @@ from pathlib import Path
 
 from sitecodec import html, urls
 from sitecodec.assets import TEMPORARY
-from sitecodec.settings import Settings
+from sitecodec.errors import SettingsError
+from sitecodec.settings import Settings, quality_of
 from sitecodec.summary import ImageRow, Problem
 
 _NAMED_IN_PROBLEM = 3
@@ -60,12 +61,25 @@ class Findings:
     uses: dict[str, list[str]] = field(default_factory=dict)
     """The pages that show each image which is to be encoded."""
 
+    qualities: dict[str, float] = field(default_factory=dict)
+    """The highest quality that a tag asks for, of the images whose tags ask for one."""
+
     content_width: int = 0
     """How wide, in CSS pixels, the site's theme shows an image at most; 0 if it is not known."""
 
     def leave(self, path: str, size: int, reason: str) -> None:
         """Note an image that stays as it is."""
         self.rows.setdefault(path, ImageRow(printable(path), size, reason=reason))
+
+    def wish(self, path: str, attribute: str) -> None:
+        """Note what the tag's `data-sitecodec` asks for. Raises SettingsError."""
+        name, _, value = attribute.strip().partition("=")
+        if not name:
+            return
+        if name.lower() != "quality":
+            raise SettingsError(f"must be 'off' or 'quality=…', not {attribute!r}")
+        quality = Settings(quality=quality_of(value)).quality
+        self.qualities[path] = max(quality, self.qualities.get(path, quality))
 
     def problem(self, page: str, image: str, message: str) -> None:
         """Note what is wrong with an image, or with a page (`image` is '' then)."""
@@ -152,6 +166,11 @@ def survey_document(
         elif reason := _reason_to_leave(image, path):
             findings.leave(path, file.size, reason)
         else:
+            try:
+                findings.wish(path, image.get("data-sitecodec") or "")
+            except SettingsError as error:
+                findings.problem(name, path, f"data-sitecodec: {error}")
+                continue
             pages = findings.uses.setdefault(path, [])
             if name not in pages[-1:]:
                 pages.append(name)

@@ -263,6 +263,25 @@ def test_exclude(site: Path, settings: Settings, glob: str, excluded: bool) -> N
     assert summary.rewritten == (not excluded)
 
 
+def test_a_tag_may_ask_for_a_quality_of_its_own(site: Path, settings: Settings) -> None:
+    def sizes(tag: str) -> tuple[Summary, dict[str, int | None]]:
+        (site / "index.html").write_text(f'<p>{tag}<img src="images/b.png"></p>')
+        summary = rewrite_site(site, settings)
+        return summary, {row.path: row.avif for row in summary.images}
+
+    _, plain = sizes('<img src="images/a.png">')
+    _, better = sizes('<img src="images/a.png" data-sitecodec="quality=80">')
+    _, again = sizes('<img data-sitecodec="quality=80" src="images/a.png"><img src="images/a.png">')
+    assert better["images/a.png"] > plain["images/a.png"]
+    assert again["images/a.png"] == better["images/a.png"]  # the highest that is asked for
+    assert better["images/b.png"] == plain["images/b.png"]
+    for wrong in ("quality=101", "quality=much", "size=3"):
+        summary, _ = sizes(f'<img src="images/a.png" data-sitecodec="{wrong}">')
+        assert [p.image for p in summary.problems] == ["images/a.png"]
+        assert "data-sitecodec" in problems(summary)[0]
+        assert f'data-sitecodec="{wrong}">' in (site / "index.html").read_text()
+
+
 def test_bad_images_are_one_problem_each_and_the_build_goes_on(
     site: Path, settings: Settings, tmp_path: Path, photos: dict[str, bytes], make: Any
 ) -> None:
