@@ -17,20 +17,28 @@ done, 1 when it found problems, 2 when it was used wrongly.
 """
 
 
-def commands(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+def commands(
+    command: click.Command, name: str, parent: click.Context | None = None
+) -> Iterator[tuple[str, str]]:
     """Name and help of a command and of all below it, groups first."""
-    name = " ".join(path)
-    context = click.Context(command, info_name=name, terminal_width=80, max_content_width=80)
-    yield name, command.get_help(context)
+    context = click.Context(
+        command,
+        parent=parent,
+        info_name=name,
+        terminal_width=80,
+        max_content_width=80,
+        **command.context_settings,
+    )
+    yield context.command_path, command.get_help(context)
     if isinstance(command, click.Group):
-        for name in sorted(command.commands):
-            yield from commands(command.commands[name], (*path, name))
+        for below in sorted(command.commands):
+            yield from commands(command.commands[below], below, context)
 
 
 def page() -> str:
     """The whole page."""
     sections = [
-        f"## {name}\n\n```text\n{text}\n```\n" for name, text in commands(sitecodec, ("sitecodec",))
+        f"## {name}\n\n```text\n{text}\n```\n" for name, text in commands(sitecodec, "sitecodec")
     ]
     return "\n".join([INTRODUCTION, *sections])
 

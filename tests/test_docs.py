@@ -33,7 +33,7 @@ def test_every_page_of_the_manual_is_in_its_navigation():
 
 
 def test_commands_named_in_the_manual_exist():
-    known = {name for name, _ in reference.commands(reference.sitecodec, ("sitecodec",))}
+    known = {name for name, _ in reference.commands(reference.sitecodec, "sitecodec")}
     for path in [ROOT / "README.md", *PAGES]:
         for line in re.findall(
             r"^(sitecodec [a-z ]+?)(?= [^a-z]|$)", path.read_text(), re.MULTILINE
