@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
 import venv
 from pathlib import Path
 
+TORCH = "torch==2.13.0"  # whatever is newest may come with CUDA only
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -28,6 +30,25 @@ def prepare(extra: str) -> Path:
     subprocess.run([*install, "-e", f".[{extra}]"], cwd=ROOT, check=True)
     stamp.write_text(project)
     return python
+
+
+def add_torch(python: Path) -> None:
+    """Install the extra `torch`, if that brings no gigabytes of CUDA; say so if it does not."""
+    has = [python, "-c", "import torch, diffusers, transformers, safetensors, pytorch_msssim"]
+    if subprocess.run(has, stderr=subprocess.DEVNULL).returncode == 0:
+        return
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    wanted = ["-e", ".[torch]", TORCH]
+    trial = subprocess.run(
+        [*install, "--dry-run", "--report", "-", *wanted], cwd=ROOT, capture_output=True, text=True
+    )
+    report = json.loads(trial.stdout) if trial.returncode == 0 else {"install": []}
+    names = [package["metadata"]["name"] for package in report["install"]]
+    if "torch" not in names or any(name.startswith("nvidia") for name in names):
+        print("No CPU build of torch is on offer here: tests that need torch are skipped.")
+        print("With one installed in .venv-dev (and the extra torch) they run.", flush=True)
+        return
+    subprocess.run([*install, *wanted], cwd=ROOT, check=True)
 
 
 def run(*command: str | Path) -> None:

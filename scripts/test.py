@@ -10,6 +10,7 @@ import environment
 def main() -> None:
     """Prepare the environment, then lint, types and tests."""
     python = environment.prepare("dev")
+    environment.add_torch(python)
     environment.run(python, "-m", "ruff", "check", ".")
     environment.run(python, "-m", "ruff", "format", "--check", ".")
     environment.run(python, "-m", "mypy")
