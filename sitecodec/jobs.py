@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sitecodec import gate
     from sitecodec.codecs import Pixels
 
-ENCODE_VERSION = "2"
+ENCODE_VERSION = "3"
 """Part of every store key: raised whenever this package would encode the same source otherwise."""
 
 _CODEC = "web"

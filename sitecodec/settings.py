@@ -22,7 +22,7 @@ class Settings:
 
     quality: float = 50.0
     """The score (SSIMULACRA2) that encoded images have to reach: a number up to 100, or `low` (30),
-    `medium` (50) or `high` (70). Graphics and screenshots are held to 60 at least."""
+    `medium` (50) or `high` (70). Graphics and screenshots are held to 85 at least."""
 
     min_tile_score: float = 30.0
     """What every 256x256 part of an encoded image has to score at least: this catches lost text."""
