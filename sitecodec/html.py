@@ -1,12 +1,4 @@
-"""Find image tags in the bytes of a document, and splice replacements; touch nothing else.
-
-The scanner is our own reading of the WHATWG tokeniser (HTML Living Standard, 13.2.5), one regular
-expression over *bytes*, not the standard library's html.parser, for three reasons. Offsets: bytes
-in, byte offsets out, whatever the encoding, line ends or invalid sequences, where html.parser wants
-text and answers in lines and columns. Raw text: html.parser on Python 3.11 reports tags inside
-`<textarea>`, `<title>` and `<noscript>`. Speed: ten times that of html.parser, so that a warm build
-of a large site stays quick. Every repetition in the patterns has exactly one way to match, so that
-time is linear in the input whatever it holds.
+"""Find what pages show in the bytes of a document, and splice replacements; touch nothing else.
 
 Not built: a tree. Whether an image is inside `<picture>` or `<main>` is told from the tags
 before it, which for unclosed tags errs on the side of leaving an image alone.
@@ -15,100 +7,25 @@ before it, which for unclosed tags errs on the side of leaving an image alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
-from html import unescape
-from html.entities import html5
 from typing import NamedTuple
 
-# Elements whose content is text to a browser that runs scripts.
-_RAW_TEXT = frozenset(
-    ("textarea", "title", "noscript", "style", "iframe", "xmp", "noembed", "noframes")
-)
-_TEXT_ONLY = _RAW_TEXT | {"script", "plaintext"}
-_CHROME = frozenset(("nav", "aside", "footer"))
-_MAIN = frozenset(("main", "article"))
-_WATCHED = frozenset(
-    (
-        *("img", "picture", "base", "head", "body", "template", "svg", "math", "header"),
-        *(*_TEXT_ONLY, *_CHROME, *_MAIN),
-    )
-)
+from sitecodec.tokens import ANY_TAG, CHROME, MAIN, Attribute, Tag, any_case, attributes_of, tags
 
+__all__ = ["Attribute", "Document", "Image", "Style", "Tag", "scan", "splice", "styles"]
 
-def _any_case(names: Iterable[str]) -> bytes:
-    """A pattern for the names in any case (re.IGNORECASE would slow every other set down)."""
-    tails: dict[str, set[str]] = {}
-    for name in sorted(names):
-        tails.setdefault(name[0], set()).add(name[1:])
-    parts = []
-    for first, rest in tails.items():
-        longer = rest - {""}
-        tail = b"(?:" + _any_case(longer) + (b")?" if "" in rest else b")") if longer else b""
-        parts.append(f"[{first}{first.upper()}]".encode() + tail)
-    return b"|".join(parts)
-
-
-def _unwatched_start() -> bytes:
-    """A pattern for the first letter of names that cannot be watched, as most tags' cannot."""
-    seconds: dict[str, str] = {}
-    for name in sorted(_WATCHED):
-        seconds[name[0]] = seconds.get(name[0], "") + name[1]
-    free = "".join(sorted(set("abcdefghijklmnopqrstuvwxyz") - set(seconds)))
-    return "|".join(
-        (
-            f"[{free}{free.upper()}]",
-            *(f"[{c}{c.upper()}](?![{nexts}{nexts.upper()}])" for c, nexts in seconds.items()),
-        )
-    ).encode()
-
-
-_NAME = rb"[^\t\n\f\r />][^\t\n\f\r />=]*+"
-_EQUALS = rb"[\t\n\f\r ]*+=[\t\n\f\r ]*+"
-_VALUE = rb"\"[^\"]*+\"|'[^']*+'|[^\t\n\f\r >\"'][^\t\n\f\r >]*+|(?=>)"
-_ATTRIBUTE = _NAME + rb"(?:" + _EQUALS + rb"(?:" + _VALUE + rb")|(?![\t\n\f\r ]*+=))"
-# A tag of no interest whose attributes, if any, are plainly written, and the text after it.
-_DULL = (
-    rb"</?+(?:" + _unwatched_start() + rb")[^\t\n\f\r />]*+"
-    rb"(?:>|[^>\"'=]*+(?:(?<![\t\n\f\r /])=\"[^\"]*+\"(?=[\t\n\f\r />])[^>\"'=]*+){0,9}>)[^<]*+"
-)
-# Group 1 is set for a watched tag, group 2 where more work is needed: comments and other markup
-# declarations, a tag with very many attributes, or one that never ends. Repetitions are bounded
-# because the matcher keeps a record of each.
-_TAG = re.compile(
-    rb"(?:" + _DULL + rb"){1,32}"
-    rb"|<(?:(?:(/?(?:" + _any_case(_WATCHED) + rb"))(?=[\t\n\f\r />])|/?[a-zA-Z][^\t\n\f\r />]*+)"
-    rb"(?:[\t\n\f\r /]*+" + _ATTRIBUTE + rb"){0,40}[\t\n\f\r /]*+>|([a-zA-Z!?/]))"
-)
-_TAG_NAME = re.compile(rb"</?([a-zA-Z][^\t\n\f\r />]*)")
-_NEXT_ATTRIBUTE = re.compile(
-    rb"[\t\n\f\r /]*+((" + _NAME + rb")(?:" + _EQUALS + rb"(" + _VALUE + rb")|(?![\t\n\f\r ]*+=)))"
-)
-_TAG_END = re.compile(rb"[\t\n\f\r /]*>")
-_COMMENT_END = re.compile(rb"--!?>")
-_SCRIPT_STEP = re.compile(rb"<!--|-->|<(/?)" + _any_case(["script"]) + rb"(?=[\t\n\f\r />])")
-_HAS_IMAGE = re.compile(b"<" + _any_case(["img"]) + rb"[\t\n\f\r />]")
-_REFERENCE = re.compile(r"&(?:#[0-9]+|#[xX][0-9a-fA-F]+|[a-zA-Z][a-zA-Z0-9]*);?=?")
-
-
-class Attribute(NamedTuple):
-    """One attribute of a tag: lower-case name, decoded value, and the bytes `start:end` it takes.
-
-    `value` is "" for an attribute without one. Of duplicates only the first counts in HTML.
-    """
-
-    name: str
-    value: str
-    start: int
-    end: int
+_HAS_IMAGE = re.compile(b"<" + any_case(["img"]) + rb"[\t\n\f\r />]")
+_PICTURE_END = re.compile(rb"[\t\n\f\r ]*</" + b"(?:" + any_case(["picture"]) + rb")[\t\n\f\r ]*>")
+_HAS_RASTER_URL = re.compile(rb"(?i:url)\([^()]*?\.(?i:png|jpe?g|jpe|jfif|webp|bmp|gif)\b")
 
 
 class Image(NamedTuple):
     """One `<img>` tag at bytes `start:end` of its document.
 
     `in_content` is false in a page's frame: navigation, asides, footers, site headers, and all that
-    is outside `<main>` or `<article>` where the document has one.
+    is outside `<main>` or `<article>` where the document has one. `sources` are those of the
+    `<picture>` that holds nothing else but them and this image; None where there is none such.
     """
 
     start: int
@@ -116,10 +33,23 @@ class Image(NamedTuple):
     attributes: tuple[Attribute, ...]
     in_picture: bool
     in_content: bool
+    sources: tuple[Tag, ...] | None = None
 
     def get(self, name: str) -> str | None:
         """The decoded value of an attribute, or None."""
         return next((a.value for a in self.attributes if a.name == name), None)
+
+
+class Style(NamedTuple):
+    """CSS in a document: the content of a `<style>` at bytes `start:end`, or a style attribute.
+
+    Bytes that are not UTF-8 are surrogates in `text`. `start:end` is the whole attribute.
+    """
+
+    start: int
+    end: int
+    text: str
+    attribute: bool
 
 
 @dataclass(frozen=True)
@@ -150,7 +80,8 @@ def scan(data: bytes) -> Document:
     in_picture = has_main = False
     in_main: list[bool] = []
     cdata_end = 0
-    for start, end, tag in _tags(data, last):
+    picture: list[Tag] = []
+    for start, end, tag in tags(data, last):
         closing, name = tag.startswith("/"), tag.lstrip("/")
         step = -1 if closing else 1
         if tag == "cdata":
@@ -166,24 +97,63 @@ def scan(data: bytes) -> Document:
         elif tag == "img":
             head_open = False
             if start >= cdata_end:
-                attributes = tuple(_attributes(data, start, end))
-                images.append(Image(start, end, attributes, in_picture, not depth["chrome"]))
+                attributes = tuple(attributes_of(data, start, end))
+                sources = _alone(data, picture, start, end) if in_picture else None
+                image = Image(start, end, attributes, in_picture, not depth["chrome"], sources)
+                images.append(image)
                 in_main.append(depth["main"] > 0)
         elif name == "picture":
             in_picture = not closing
-        elif name in _MAIN:
+            picture = [Tag(start, end, ())]
+        elif tag == "source" and in_picture:
+            picture.append(Tag(start, end, tuple(attributes_of(data, start, end))))
+        elif name in MAIN:
             has_main = True
             depth["main"] = max(0, depth["main"] + step)
-        elif name in _CHROME or (name == "header" and not depth["main"]):
+        elif name in CHROME or (name == "header" and not depth["main"]):
             depth["chrome"] = max(0, depth["chrome"] + step)
         elif tag == "base" and base is None:
-            base = next((a.value for a in _attributes(data, start, end) if a.name == "href"), None)
+            base = next(
+                (a.value for a in attributes_of(data, start, end) if a.name == "href"), None
+            )
     if has_main:
         images = [
             image._replace(in_content=image.in_content and main)
             for image, main in zip(images, in_main, strict=True)
         ]
     return Document(tuple(images), base, head_end)
+
+
+def styles(data: bytes) -> list[Style]:
+    """The CSS of a document that may show pictures, but for that of images themselves.
+
+    Attributes of elements with `data-sitecodec="off"`, in templates, or whose bytes are not UTF-8
+    are left out. Never fails.
+    """
+    if not _HAS_RASTER_URL.search(data):
+        return []
+    found: list[Style] = []
+    templates = 0
+    content: int | None = None
+    for start, end, tag in tags(data, len(data), ANY_TAG):
+        if tag.endswith("template"):
+            templates = max(0, templates + (-1 if tag[0] == "/" else 1))
+        if tag == "/style" and content is not None and not templates:
+            text = data[content:start]
+            if _HAS_RASTER_URL.search(text):
+                found.append(Style(content, start, text.decode("utf-8", "surrogateescape"), False))
+        content = end if tag == "style" else None
+        if templates or tag[0] == "/" or tag in ("img", "source", "cdata", "style"):
+            continue
+        if not _HAS_RASTER_URL.search(data, start, end):
+            continue
+        attributes = list(attributes_of(data, start, end))
+        if any(a.name == "data-sitecodec" and a.value.lower() == "off" for a in attributes):
+            continue
+        own = next((a for a in attributes if a.name == "style"), None)
+        if own is not None and _is_utf8(data[own.start : own.end]):
+            found.append(Style(own.start, own.end, own.value, True))
+    return found
 
 
 def splice(data: bytes, replacements: Iterable[tuple[int, int, bytes]]) -> bytes:
@@ -198,134 +168,19 @@ def splice(data: bytes, replacements: Iterable[tuple[int, int, bytes]]) -> bytes
     return b"".join((*parts, data[position:]))
 
 
-def _tags(data: bytes, last: int) -> Iterator[tuple[int, int, str]]:
-    """Spans of the watched tags, as (start, end, "name" or "/name"), and of "cdata" sections.
-
-    Stops once it is past the offset `last`.
-    """
-    position: int | None = 0
-    foreign = 0
-    no_cdata_end = False
-    while position is not None:
-        for match in _TAG.finditer(data, position):
-            if match.lastindex is None:
-                continue
-            start, end = match.span()
-            if start > last:
-                return
-            resume: int | None = None  # where to go on, if not right after this match
-            if match.lastindex == 1:
-                name = match[1].lower().decode("ascii")
-            elif data.startswith(b"<![CDATA[", start):
-                # CDATA ends at "]]>" inside svg and math; elsewhere the standard has it end at the
-                # first ">", but whoever wrote it meant "]]>", so images before that are left alone.
-                close = -1 if no_cdata_end else data.find(b"]]>", start)
-                no_cdata_end = close < 0
-                if close >= 0:
-                    yield start, close + 3, "cdata"
-                position = _after(data, b"]]>" if foreign else b">", start)
-                break
-            else:
-                position = _skip_odd(data, start)
-                tag = _TAG_NAME.match(data, start)
-                name = tag[0][1:].lower().decode("latin-1") if tag else ""
-                if position is None or name.lstrip("/") not in _WATCHED:
-                    break
-                end = resume = position
-            yield start, end, name
-            self_closing = data[end - 2] == 0x2F
-            if name.endswith(("svg", "math")):
-                if not self_closing:
-                    foreign = max(0, foreign + (-1 if name[0] == "/" else 1))
-            elif name in _TEXT_ONLY and not (foreign and self_closing):
-                position = _after_text(data, name, end)  # "/>" closes these inside svg and math
-                break
-            if resume is not None:
-                break
-        else:
-            return
+def _alone(data: bytes, picture: list[Tag], start: int, end: int) -> tuple[Tag, ...] | None:
+    """The sources of a `<picture>`, if it holds only them and the image at `start:end`."""
+    position = picture[0].end
+    for tag in (*picture[1:], Tag(start, end, ())):
+        if data[position : tag.start].strip(b"\t\n\f\r "):
+            return None
+        position = tag.end
+    return tuple(picture[1:]) if _PICTURE_END.match(data, end) else None
 
 
-def _skip_odd(data: bytes, start: int) -> int | None:
-    """The end of a comment, declaration or tag at `start`; None if the document ends first."""
-    if data.startswith(b"<!--", start):
-        if data.startswith((b">", b"->"), start + 4):
-            return _after(data, b">", start)
-        end = _COMMENT_END.search(data, start + 4)
-        return end.end() if end else None
-    tag = _TAG_NAME.match(data, start)
-    if tag is None:
-        return _after(data, b">", start)
-    position = tag.end()
-    while attribute := _NEXT_ATTRIBUTE.match(data, position):
-        position = attribute.end()
-    close = _TAG_END.match(data, position)
-    return close.end() if close else None
-
-
-def _after(data: bytes, mark: bytes, start: int) -> int | None:
-    found = data.find(mark, start)
-    return found + len(mark) if found >= 0 else None
-
-
-@cache
-def _end_tag(name: str) -> re.Pattern[bytes]:
-    return re.compile(b"</(?:" + _any_case([name]) + rb")(?=[\t\n\f\r />])")
-
-
-def _after_text(data: bytes, name: str, start: int) -> int | None:
-    """Where the end tag of the text-only element opened before `start` begins; None if nowhere."""
-    if name == "plaintext":
-        return None
-    if name != "script":
-        end = _end_tag(name).search(data, start)
-        return end.start() if end else None
-    # Inside "<!--", a "<script" makes the next "</script>" part of the text: the "script data
-    # double escaped state" of the standard.
-    commented = nested = False
-    while step := _SCRIPT_STEP.search(data, start):
-        start = step.end()
-        if step[0] == b"<!--":
-            commented = True
-            start -= 2  # "<!-->" opens and closes
-        elif step[0] == b"-->":
-            commented = nested = False
-        elif step[1]:
-            if not nested:
-                return step.start()
-            nested = False
-        elif commented:
-            nested = True
-    return None
-
-
-def _attributes(data: bytes, start: int, end: int) -> Iterator[Attribute]:
-    tag = _TAG_NAME.match(data, start)
-    position = tag.end() if tag else end
-    while match := _NEXT_ATTRIBUTE.match(data, position, end):
-        position = match.end()
-        value = match[3] or b""
-        if value[:1] in (b'"', b"'"):
-            value = value[1:-1]
-        name = match[2].lower().decode("utf-8", "surrogateescape")
-        yield Attribute(name, _unescape(_decode(value)), match.start(1), position)
-
-
-def _decode(raw: bytes) -> str:
-    """Text of an attribute: UTF-8, or else the standard's fallback encoding, windows-1252."""
+def _is_utf8(data: bytes) -> bool:
     try:
-        return raw.decode("utf-8")
+        data.decode("utf-8")
     except UnicodeDecodeError:
-        return raw.decode("cp1252", "replace")
-
-
-def _unescape(text: str) -> str:
-    """Resolve character references as inside attributes, where `?a=1&copy=2` holds none."""
-
-    def resolve(match: re.Match[str]) -> str:
-        reference = match[0]
-        if reference[1] == "#" or ";" in reference:
-            return unescape(reference)
-        return html5.get(reference[1:], reference)
-
-    return _REFERENCE.sub(resolve, text) if "&" in text else text
+        return False
+    return True
