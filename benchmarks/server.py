@@ -1,8 +1,10 @@
 """The preview's decode server: answers from the cache, cold stampedes, a full queue, a save.
 
-A server in a process of its own, as `sitecodec serve` runs it; clients over loopback from this one.
+A server in a process of its own, as `sitecodec serve` runs it; clients over loopback.
 Cache hits are asked for at a steady pace by 32 clients (20 requests a second each, as by a
 reloaded page of images): what a closed loop would measure is the throughput, which is beside it.
+These clients are `clients.py`, one thread in a process of its own: 32 threads here would wait for
+one another, and add more to the tail than the server.
 """
 
 from __future__ import annotations
@@ -115,31 +117,13 @@ def photo(side: int, seed: int) -> np.ndarray:
 def hits(server: Running, path: str) -> tuple[list[float], float]:
     """Milliseconds of each paced answer from the cache; answers a second in a closed loop."""
     server.get(path)
-    times: list[float] = []
 
-    def paced(number: int) -> None:
-        connection = server.connect()
-        start = time.perf_counter() + number / CLIENTS / PACE
-        for turn in range(int(SECONDS * PACE)):
-            time.sleep(max(0.0, start + turn / PACE - time.perf_counter()))
-            before = time.perf_counter()
-            assert ask(connection, path)[0] == 200
-            times.append((time.perf_counter() - before) * 1e3)
-        connection.close()
+    def measured(pace: float, seconds: float) -> list[float]:
+        values = [server.port, path, CLIENTS, pace, seconds]
+        command = [sys.executable, str(Path(__file__).with_name("clients.py")), *map(str, values)]
+        return list(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
 
-    def closed(_: int) -> int:
-        connection = server.connect()
-        end, count = time.perf_counter() + 2, 0
-        while time.perf_counter() < end:
-            assert ask(connection, path)[0] == 200
-            count += 1
-        connection.close()
-        return count
-
-    with ThreadPoolExecutor(CLIENTS) as executor:
-        list(executor.map(paced, range(CLIENTS)))
-        total = sum(executor.map(closed, range(CLIENTS)))
-    return times, total / 2
+    return measured(PACE, SECONDS), len(measured(0, 2)) / 2
 
 
 def together(clients: int, work: Callable[[int], object]) -> list[object]:

@@ -8,8 +8,10 @@ import logging
 import os
 import re
 import threading
+import time
 from collections import OrderedDict
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +29,10 @@ FORMATS = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}
 CACHE_BYTES = 1 << 30
 _WAITING = 128
 _SPARE_BYTES = 64 << 20
+# Pictures asked for again soon are answered from memory: each file opened or hashed gives way to
+# other threads, and with many clients that waiting is most of an answer's time.
+_RECENT_BYTES = 64 << 20
+_RECENT_SECONDS = 10.0
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _log = logging.getLogger("sitecodec")
 
@@ -37,6 +43,30 @@ class BusyError(SitecodecError):
 
 class UnavailableError(SitecodecError):
     """The payload is sound, but this installation lacks what would decode it."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What there is under a URL."""
+
+    tag: str
+    """Identifies the bytes: 64 hexadecimal digits."""
+
+    data: bytes | None
+    """None while the payload is still to be decoded."""
+
+
+_Url = tuple[str, str, int | None]
+_Stamp = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class _Recent:
+    """A picture in memory. It is good for as long as the store's entry is as it was."""
+
+    found: Found
+    stamp: _Stamp
+    until: float
 
 
 class Pictures:
@@ -60,6 +90,8 @@ class Pictures:
         self._used: int | None = None
         self._warned: set[str] = set()
         self._spare: OrderedDict[str, bytes] = OrderedDict()
+        self._recent: OrderedDict[_Url, _Recent] = OrderedDict()
+        self._recent_bytes = 0
         self.decoded = 0
         """How many payloads were decoded so far."""
 
@@ -88,11 +120,28 @@ class Pictures:
         # An entry of another kind has a key that is not its content's hash.
         return data if data and hashlib.sha256(data).hexdigest() == digest else None
 
-    def picture_key(self, digest: str, extension: str, width: int | None) -> str | None:
-        """What identifies the bytes that `get` would give; None if there is no such payload."""
-        payload = self.file(digest)
-        header = _header(payload) if payload else None
-        return _key(digest, header, extension, width) if header else None
+    def find(self, digest: str, extension: str, width: int | None = None) -> Found | None:
+        """What stands under a URL, without decoding; None if the store has nothing for it.
+
+        A file whose own format is asked for (AVIF, lossless WebP) is its own picture.
+        """
+        url = digest, extension, width
+        stamp = self._stamp(digest)
+        recent = self._recent.get(url)
+        if recent and recent.stamp == stamp and time.monotonic() < recent.until:
+            return recent.found
+        data = self.file(digest)
+        if data is None:
+            return None
+        found = None
+        if _is_format(data, extension):
+            found = Found(digest, data)
+        elif extension in FORMATS and (header := _header(data)):
+            name = _key(digest, header, extension, width)
+            found = Found(name, self._cache.get(name))
+        if found and found.data is not None and stamp:
+            self._note(url, found, stamp)
+        return found
 
     def get(self, digest: str, extension: str, width: int | None = None) -> bytes | None:
         """The file of a payload's picture, scaled down to `width` pixels if it is wider.
@@ -164,6 +213,29 @@ class Pictures:
             self.decoded += 1
         return codecs.get(header.codec).decode(payload)
 
+    def _stamp(self, digest: str) -> _Stamp | None:
+        """What changes when a file of the store does; None if there is none."""
+        if not _DIGEST.fullmatch(digest):
+            return None
+        try:
+            status = self._store.path(digest).stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_size, status.st_ino
+
+    def _note(self, url: _Url, found: Found, stamp: _Stamp) -> None:
+        """Hold a picture in memory for a while; then its file is read, and thereby used, again."""
+        size = len(found.data or b"")
+        if size > _RECENT_BYTES // 8:
+            return
+        with self._lock:
+            before = self._recent.pop(url, None)
+            self._recent_bytes += size - (len(before.found.data or b"") if before else 0)
+            self._recent[url] = _Recent(found, stamp, time.monotonic() + _RECENT_SECONDS)
+            while self._recent_bytes > _RECENT_BYTES:
+                _, oldest = self._recent.popitem(last=False)
+                self._recent_bytes -= len(oldest.found.data or b"")
+
     def _remember(self, name: str, data: bytes) -> None:
         """Put a picture into the cache; make room if there is too much in it."""
         try:
@@ -201,6 +273,13 @@ def _header(payload: bytes) -> Header | None:
         return read_header(payload)
     except PayloadError:
         return None
+
+
+def _is_format(data: bytes, extension: str) -> bool:
+    """Whether a file is an AVIF or a WebP, as its extension says."""
+    if extension == "avif":
+        return data[4:8] == b"ftyp"
+    return extension == "webp" and data[8:12] == b"WEBP"
 
 
 def _compress(pixels: Pixels, extension: str, width: int | None) -> bytes:

@@ -42,7 +42,6 @@ Environ: TypeAlias = dict[str, Any]
 
 INSPECTOR = "inspector.html.jinja"
 _PICTURE = re.compile(r"([0-9a-f]{64})\.(png|webp|jpg|avif)", re.ASCII)
-_KEPT_AS_THEY_ARE = ("avif", "webp")
 _WIDTH = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9_.-]{1,253})(?::([0-9]{1,5}))?", re.ASCII)
 _MOST_POST_BYTES = 1024
@@ -353,26 +352,17 @@ def _picture(preview: Preview, request: Request, digest: str, extension: str) ->
     widths = request.args.getlist("w")
     if len(widths) > 1 or any(not _WIDTH.fullmatch(width) for width in widths):
         return _text(400, "w must be a number of pixels from 1 to 99999")
-    data = preview.pictures.file(digest) if extension in _KEPT_AS_THEY_ARE else None
-    if extension == "avif" and (data is None or data[4:8] != b"ftyp"):
-        return _text(404, "no such picture; build the site again")
-    if data is not None and (extension == "avif" or data[8:12] == b"WEBP"):
-        tag = digest
-    else:
-        width = int(widths[0]) if widths else None
-        key = preview.pictures.picture_key(digest, extension, width)
-        if key is None:
-            return _text(404, "no such payload; build the site again")
-        tag = key
-        if _has(request, tag):
-            return _immutable(Response(status=304), tag)
-        data = preview.pictures.get(digest, extension, width)
-        if data is None:  # it went between the two looks
-            return _text(404, "no such payload; build the site again")
-    if _has(request, tag):
-        return _immutable(Response(status=304), tag)
+    width = int(widths[0]) if widths else None
+    found = preview.pictures.find(digest, extension, width)
+    if found is None:
+        return _text(404, "no such payload; build the site again")
+    if _has(request, found.tag):
+        return _immutable(Response(status=304), found.tag)
+    data = found.data or preview.pictures.get(digest, extension, width)
+    if data is None:  # it went between the two looks
+        return _text(404, "no such payload; build the site again")
     kind = FORMATS.get(extension, "image/avif")
-    return _immutable(_safe(Response(data, content_type=kind)), tag)
+    return _immutable(_safe(Response(data, content_type=kind)), found.tag)
 
 
 def _has(request: Request, tag: str) -> bool:

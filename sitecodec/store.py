@@ -75,7 +75,7 @@ class Store:
         """The content of an entry, or None. A damaged entry is removed and counts as missing."""
         if not _KEY.match(key):
             return None
-        path = self._path(key)
+        path = self.path(key)
         try:
             raw = path.read_bytes()
         except OSError:
@@ -97,7 +97,7 @@ class Store:
         if not _KEY.match(key):
             raise StoreError(f"not a key of the store: {key!r}; use sitecodec.store.key")
         self._claim()
-        self._write(self._path(key), _MAGIC + hashlib.sha256(data).digest() + data)
+        self._write(self.path(key), _MAGIC + hashlib.sha256(data).digest() + data)
 
     def stats(self) -> Usage:
         """How many entries there are, and their size. Raises StoreError if it is not a store."""
@@ -166,7 +166,8 @@ class Store:
                     swept += _unlink(Path(item.path))
         return swept
 
-    def _path(self, key: str) -> Path:
+    def path(self, key: str) -> Path:
+        """Where the entry of a key is, if it is there at all."""
         return self.root / key[:2] / key[2:]
 
     def _write(self, path: Path, data: bytes) -> None:

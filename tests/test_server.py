@@ -6,6 +6,7 @@ import http.client
 import io
 import json
 import logging
+import os
 import re
 import socket
 import threading
@@ -499,6 +500,35 @@ def test_a_damaged_picture_in_the_cache_is_decoded_again(tmp_path: Path, make: A
     for entry in (tmp_path / "pictures").glob("??/*"):
         entry.write_bytes(entry.read_bytes()[:-3])
     assert several.get(digest, "png") == first
+
+
+def test_pictures_in_memory_are_used_on_disk_and_bounded(
+    tmp_path: Path, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = store_of(tmp_path)
+    codec = codecs.get("web")
+    digests = [several.keep(codec.encode(make.photo(64, 64, seed), 50)) for seed in range(6)]
+    for digest in digests:
+        several.get(digest, "png")
+    found = [several.find(digest, "png") for digest in digests]
+    sizes = [len(one.data) for one in found if one and one.data]
+    assert len(sizes) == 6
+    assert several.find(digests[0], "png") is found[0]
+    # What is often asked for is read from the disk now and then, so that it is not forgotten there.
+    monkeypatch.setattr(pictures, "_RECENT_SECONDS", -1.0)
+    entries = list((tmp_path / "pictures").glob("??/*"))
+    for entry in entries:
+        os.utime(entry, (1, 1))
+    monkeypatch.setattr(pictures, "_RECENT_BYTES", 8 * max(sizes))
+    fresh = Pictures(Store(tmp_path / "store"), tmp_path / "pictures")
+    for digest in digests * 2:
+        assert fresh.find(digest, "png") == several.find(digest, "png")
+    assert all(entry.stat().st_mtime > 1 for entry in entries)
+    for width in range(32, 64):
+        fresh.get(digests[0], "png", width)
+        fresh.find(digests[0], "png", width)
+    held = sum(len(recent.found.data or b"") for recent in fresh._recent.values())
+    assert 0 < fresh._recent_bytes == held <= 8 * max(sizes)
 
 
 def test_a_store_that_cannot_be_written_costs_one_warning(
