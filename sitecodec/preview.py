@@ -425,7 +425,7 @@ class Preview:
         quality = quick_quality(self._settings_of(real).quality)
         payload = codec.encode(source.pixels, quality)
         decoded = codec.decode(payload)
-        tile = metrics.worst_tile(source.pixels, decoded, candidates=1)
+        tile = metrics.worst_tile(source.pixels, decoded)
         size = source.width, source.height
         if tile < self.settings.min_tile_score - _TILE_MARGIN:
             reason = f"worst tile {tile:.1f} is under {self.settings.min_tile_score:g}"

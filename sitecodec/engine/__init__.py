@@ -36,6 +36,8 @@ _ERRORS: dict[int, tuple[type[SitecodecError], str]] = {
     -8: (PayloadError, "corrupt payload: checksum mismatch; encode the source again"),
     -9: (PayloadError, "corrupt payload: latents out of range; encode the source again"),
     -10: (EngineError, "the payload did not fit the space set aside for it"),
+    -11: (EngineError, "a picture to score needs sides of 113 to 65536 pixels: report this"),
+    -12: (EngineError, "a part to score lies outside of its picture: report this"),
 }
 
 
@@ -106,10 +108,10 @@ def analysed(pixels: NDArray[np.uint8], models: Models) -> Iterator[Callable[[fl
 class _Session:
     """One instance of the module: numbers in, numbers out, memory by pointer."""
 
-    def __init__(self) -> None:
+    def __init__(self, wasm: Path = WASM) -> None:
         import wasmtime
 
-        engine, module = _module()
+        engine, module = _module(wasm)
         self._store = wasmtime.Store(engine)
         self._exports = wasmtime.Instance(self._store, module, []).exports(self._store)
         memory = self._exports["memory"]
@@ -152,8 +154,8 @@ class _Session:
 
 
 @contextmanager
-def _session() -> Iterator[_Session]:
-    session = _Session()
+def _session(wasm: Path = WASM) -> Iterator[_Session]:
+    session = _Session(wasm)
     try:
         yield session
     finally:
@@ -161,7 +163,7 @@ def _session() -> Iterator[_Session]:
 
 
 @functools.cache
-def _module() -> tuple[wasmtime.Engine, wasmtime.Module]:
+def _module(wasm: Path) -> tuple[wasmtime.Engine, wasmtime.Module]:
     import wasmtime
 
     config = wasmtime.Config()
@@ -170,6 +172,6 @@ def _module() -> tuple[wasmtime.Engine, wasmtime.Module]:
     # Left to the interpreter's end, their finalisers would find wasmtime already gone.
     atexit.register(_module.cache_clear)
     try:
-        return engine, wasmtime.Module.from_file(engine, str(WASM))
+        return engine, wasmtime.Module.from_file(engine, str(wasm))
     except (OSError, wasmtime.WasmtimeError) as error:
-        raise EngineError(f"cannot load {WASM.name}: reinstall sitecodec ({error})") from error
+        raise EngineError(f"cannot load {wasm.name}: reinstall sitecodec ({error})") from error
