@@ -31,7 +31,8 @@ from werkzeug.wrappers import Request, Response
 from sitecodec import markup, watch, worker
 from sitecodec.errors import ModelError, SitecodecError, SiteError
 from sitecodec.pictures import FORMATS, BusyError, UnavailableError
-from sitecodec.preview import PREFIX, Preview, quick_quality
+from sitecodec.preview import PREFIX, Preview
+from sitecodec.preview_results import quick_quality
 from sitecodec.settings import Settings
 
 if TYPE_CHECKING:
