@@ -39,7 +39,7 @@ LIMITS = {"p50": 3.0, "p99": 15.0, "refusal": 100.0, "save": 2.5, "memory": 600.
 SERVER = """
 import sys, threading
 from pathlib import Path
-from sitecodec import server
+from sitecodec import serving, site_app
 from sitecodec.preview import Preview
 from sitecodec.settings import Settings
 root = Path(sys.argv[1])
@@ -50,8 +50,8 @@ def app(environ, start):
         start("200 OK", [])
         return [str(preview.pictures.decoded).encode()]
     return inner(environ, start)
-inner = server.around(server.site_app(root), preview)
-running = server.create_server(app, "127.0.0.1", 0)
+inner = site_app.around(site_app.site_app(root), preview)
+running = serving.create_server(app, "127.0.0.1", 0)
 print(running.effective_port, flush=True)
 running.run()
 """

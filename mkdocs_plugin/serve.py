@@ -55,7 +55,8 @@ class Serving:
     def mount(self, server: Any, bound: str) -> None:  # noqa: ANN401 - of either host
         """Put the preview around the app of the live-reload server, before it starts."""
         from sitecodec.preview import PREFIX
-        from sitecodec.server import around, url_of
+        from sitecodec.serving import url_of
+        from sitecodec.site_app import around
 
         if self._preview is None:
             return
@@ -90,7 +91,9 @@ class Serving:
     def _serve_ourselves(self) -> None:
         """Live reload is off, so there is no server to mount in: start one of our own."""
         from sitecodec.errors import SitecodecError
-        from sitecodec.server import around, create_server, guarded, site_app, url_of
+        from sitecodec.own_host import guarded
+        from sitecodec.serving import create_server, url_of
+        from sitecodec.site_app import around, site_app
 
         preview = self._preview
         if preview is None or preview.site is None or self._mounted:

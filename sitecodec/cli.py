@@ -242,10 +242,10 @@ def serve(site_dir: Path | None, config: Path, host: str, port: int) -> None:
     \b
     Example: sitecodec serve public
     """
-    from sitecodec import server
+    from sitecodec import serving
 
-    folder = site_dir or server.find_site(Path())
-    server.serve_site(folder, _settings(config), host, port, echo=click.echo)
+    folder = site_dir or serving.find_site(Path())
+    serving.serve_site(folder, _settings(config), host, port, echo=click.echo)
 
 
 @main.command()
@@ -315,13 +315,13 @@ def watch(folder: Path, config: Path, with_server: bool, host: str, port: int) -
     from sitecodec import watch as watching
 
     settings = _settings(config)
-    serving: Any = nullcontext()
+    server: Any = nullcontext()
     if with_server:
-        from sitecodec import server
+        from sitecodec import serving
 
-        serving = server.serving_images(folder, settings, host, port, echo=click.echo)
+        server = serving.serving_images(folder, settings, host, port, echo=click.echo)
     try:
-        with serving as preview:
+        with server as preview:
             watching.watch(
                 folder,
                 settings,

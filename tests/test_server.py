@@ -6,7 +6,6 @@ import http.client
 import io
 import json
 import logging
-import os
 import re
 import socket
 import threading
@@ -20,14 +19,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sitecodec import codecs, pictures, server, site
+from sitecodec import codecs, own_host, serving, site, site_app
 from sitecodec.codecs.web import WebCodec
-from sitecodec.errors import PayloadError, SitecodecError
+from sitecodec.errors import SitecodecError
 from sitecodec.payload import Header, pack
-from sitecodec.pictures import BusyError, Pictures
 from sitecodec.preview import Preview
 from sitecodec.settings import Settings
-from sitecodec.store import Store
 
 SECRET = b"a secret beside the site"
 
@@ -48,8 +45,8 @@ class Running:
         )
         (self.site / "sub/index.html").write_text('<img src="../images/b.png">')
         self.preview = Preview(Settings(store=root / "cache/store", workers=1), full=False)
-        app = server.around(server.site_app(self.site), self.preview, reload=True)
-        self.server = server.create_server(server.guarded(app, "127.0.0.1"), "127.0.0.1", 0)
+        app = site_app.around(site_app.site_app(self.site), self.preview, reload=True)
+        self.server = serving.create_server(own_host.guarded(app, "127.0.0.1"), "127.0.0.1", 0)
         self.port = self.server.effective_port
         self.preview.update(self.site, self.preview.settings)
         threading.Thread(target=self.server.run, daemon=True).start()
@@ -306,7 +303,6 @@ def test_the_dial_refuses_nonsense(running: Running, values: object, status: int
     assert trial(running, values)[0] == status
 
 
-OWN = ["127.0.0.1", "127.0.0.1:8000", "localhost", "LocalHost:1", "localhost.", "[::1]:80", "[::1]"]
 FOREIGN = [
     *("evil.example", "EVIL.EXAMPLE:8000", "evil.example.", "localhost.evil.example"),
     *("127.0.0.1.evil.example", "evil.example:80@localhost", "localhost@evil.example"),
@@ -317,27 +313,14 @@ FOREIGN = [
 ]
 
 
-@pytest.mark.parametrize("host", OWN)
-def test_own_names(host: str) -> None:
-    assert server.is_own_host(host, "127.0.0.1")
-
-
 @pytest.mark.parametrize("host", FOREIGN)
 def test_foreign_names_get_403(running: Running, host: str) -> None:
-    assert not server.is_own_host(host, "127.0.0.1")
+    assert not own_host.is_own_host(host, "127.0.0.1")
     for path in (running.url, "/_sitecodec/", "/_sitecodec/images.json", "/", "/images/a.png"):
         answer = running.raw(
             f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()
         )
         assert answer.startswith((b"HTTP/1.1 403", b"HTTP/1.1 400", b"HTTP/1.0 400")), answer[:200]
-
-
-def test_who_binds_to_the_network_answers_to_addresses_but_not_to_any_name() -> None:
-    assert server.is_own_host("192.168.0.7:8000", "0.0.0.0")
-    assert server.is_own_host("[fe80::1]:8000", "::")
-    assert server.is_own_host(f"{socket.gethostname()}:8000", "0.0.0.0")
-    assert server.is_own_host("docs.test", "docs.test")
-    assert not server.is_own_host("evil.example", "0.0.0.0")
 
 
 PATHS = [
@@ -420,35 +403,6 @@ def test_hostile_requests_leak_nothing(
     assert running.ask(running.url)[0] == 200  # it goes on
 
 
-def store_of(tmp_path: Path) -> Pictures:
-    return Pictures(Store(tmp_path / "store"), tmp_path / "pictures")
-
-
-def test_many_who_ask_for_one_picture_cost_one_decode(tmp_path: Path, make: Any) -> None:
-    several = store_of(tmp_path)
-    digest = several.keep(codecs.get("web").encode(make.photo(200, 300), 50))
-    gate = threading.Barrier(64)
-
-    def ask(_: int) -> bytes | None:
-        gate.wait()
-        return several.get(digest, "png")
-
-    with ThreadPoolExecutor(64) as executor:
-        answers = set(executor.map(ask, range(64)))
-    assert len(answers) == 1
-    assert several.decoded == 1
-
-
-def test_errors_are_not_kept(tmp_path: Path, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    several = store_of(tmp_path)
-    digest = several.keep(codecs.get("web").encode(make.photo(16, 16), 50))
-    with monkeypatch.context() as context:
-        context.setattr(codecs, "get", lambda name: (_ for _ in ()).throw(PayloadError("no")))
-        with pytest.raises(PayloadError):
-            several.get(digest, "png")
-    assert several.get(digest, "png")
-
-
 def test_a_full_queue_says_so_at_once(
     running: Running, make: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -479,83 +433,6 @@ def test_a_full_queue_says_so_at_once(
     assert running.ask(f"/_sitecodec/{second}.png")[0] == 200
 
 
-def test_the_cache_forgets_what_was_not_used_for_longest(tmp_path: Path, make: Any) -> None:
-    codec = codecs.get("web")
-    small = Pictures(Store(tmp_path / "store"), tmp_path / "pictures", max_bytes=20_000)
-    digests = [small.keep(codec.encode(make.photo(64, 64, seed), 50)) for seed in range(8)]
-    for digest in digests:
-        small.get(digest, "png")
-    assert Store(tmp_path / "pictures").stats().size <= 20_000
-    assert small.decoded == 8
-    small.get(digests[-1], "png")
-    assert small.decoded == 8
-    small.get(digests[0], "png")
-    assert small.decoded == 9
-
-
-def test_a_damaged_picture_in_the_cache_is_decoded_again(tmp_path: Path, make: Any) -> None:
-    several = store_of(tmp_path)
-    digest = several.keep(codecs.get("web").encode(make.photo(16, 16), 50))
-    first = several.get(digest, "png")
-    for entry in (tmp_path / "pictures").glob("??/*"):
-        entry.write_bytes(entry.read_bytes()[:-3])
-    assert several.get(digest, "png") == first
-
-
-def test_pictures_in_memory_are_used_on_disk_and_bounded(
-    tmp_path: Path, make: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    several = store_of(tmp_path)
-    codec = codecs.get("web")
-    digests = [several.keep(codec.encode(make.photo(64, 64, seed), 50)) for seed in range(6)]
-    for digest in digests:
-        several.get(digest, "png")
-    found = [several.find(digest, "png") for digest in digests]
-    sizes = [len(one.data) for one in found if one and one.data]
-    assert len(sizes) == 6
-    assert several.find(digests[0], "png") is found[0]
-    # What is often asked for is read from the disk now and then, so that it is not forgotten there.
-    monkeypatch.setattr(pictures, "_RECENT_SECONDS", -1.0)
-    entries = list((tmp_path / "pictures").glob("??/*"))
-    for entry in entries:
-        os.utime(entry, (1, 1))
-    monkeypatch.setattr(pictures, "_RECENT_BYTES", 8 * max(sizes))
-    fresh = Pictures(Store(tmp_path / "store"), tmp_path / "pictures")
-    for digest in digests * 2:
-        assert fresh.find(digest, "png") == several.find(digest, "png")
-    assert all(entry.stat().st_mtime > 1 for entry in entries)
-    for width in range(32, 64):
-        fresh.get(digests[0], "png", width)
-        fresh.find(digests[0], "png", width)
-    held = sum(len(recent.found.data or b"") for recent in fresh._recent.values())
-    assert 0 < fresh._recent_bytes == held <= 8 * max(sizes)
-
-
-def test_a_store_that_cannot_be_written_costs_one_warning(
-    tmp_path: Path, make: Any, caplog: pytest.LogCaptureFixture
-) -> None:
-    (tmp_path / "file").write_text("")
-    several = Pictures(Store(tmp_path / "file/store"), tmp_path / "file/pictures")
-    codec = codecs.get("web")
-    for seed in range(3):
-        digest = several.keep(codec.encode(make.photo(16, 16, seed), 50))
-        assert several.get(digest, "png")
-        assert several.get(digest, "png")
-    assert len(caplog.records) == 2  # one for each folder
-    assert all("cannot write to the store" in r.getMessage() for r in caplog.records)
-
-
-def test_too_many_who_wait_are_turned_away(tmp_path: Path, make: Any) -> None:
-    none = Pictures(Store(tmp_path / "store"), tmp_path / "pictures", waiting=0)
-    digest = none.keep(codecs.get("web").encode(make.photo(16, 16), 50))
-    with pytest.raises(BusyError):
-        none.get(digest, "png")
-
-
 def test_a_port_in_use_is_one_line(running: Running) -> None:
     with pytest.raises(SitecodecError, match=r"in use.*choose another --port"):
-        server.create_server(server.site_app(running.site), "127.0.0.1", running.port)
-
-
-def test_formats_are_those_of_the_pattern() -> None:
-    assert set(pictures.FORMATS) == {"png", "webp", "jpg"}
+        serving.create_server(site_app.site_app(running.site), "127.0.0.1", running.port)

@@ -1,0 +1,122 @@
+"""sitecodec.pictures: decoded once, kept on disk and in memory, within bounds."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sitecodec import codecs, pictures
+from sitecodec.errors import PayloadError
+from sitecodec.pictures import BusyError, Pictures
+from sitecodec.store import Store
+
+
+def store_of(tmp_path: Path) -> Pictures:
+    return Pictures(Store(tmp_path / "store"), tmp_path / "pictures")
+
+
+def test_many_who_ask_for_one_picture_cost_one_decode(tmp_path: Path, make: Any) -> None:
+    several = store_of(tmp_path)
+    digest = several.keep(codecs.get("web").encode(make.photo(200, 300), 50))
+    gate = threading.Barrier(64)
+
+    def ask(_: int) -> bytes | None:
+        gate.wait()
+        return several.get(digest, "png")
+
+    with ThreadPoolExecutor(64) as executor:
+        answers = set(executor.map(ask, range(64)))
+    assert len(answers) == 1
+    assert several.decoded == 1
+
+
+def test_errors_are_not_kept(tmp_path: Path, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    several = store_of(tmp_path)
+    digest = several.keep(codecs.get("web").encode(make.photo(16, 16), 50))
+    with monkeypatch.context() as context:
+        context.setattr(codecs, "get", lambda name: (_ for _ in ()).throw(PayloadError("no")))
+        with pytest.raises(PayloadError):
+            several.get(digest, "png")
+    assert several.get(digest, "png")
+
+
+def test_the_cache_forgets_what_was_not_used_for_longest(tmp_path: Path, make: Any) -> None:
+    codec = codecs.get("web")
+    small = Pictures(Store(tmp_path / "store"), tmp_path / "pictures", max_bytes=20_000)
+    digests = [small.keep(codec.encode(make.photo(64, 64, seed), 50)) for seed in range(8)]
+    for digest in digests:
+        small.get(digest, "png")
+    assert Store(tmp_path / "pictures").stats().size <= 20_000
+    assert small.decoded == 8
+    small.get(digests[-1], "png")
+    assert small.decoded == 8
+    small.get(digests[0], "png")
+    assert small.decoded == 9
+
+
+def test_a_damaged_picture_in_the_cache_is_decoded_again(tmp_path: Path, make: Any) -> None:
+    several = store_of(tmp_path)
+    digest = several.keep(codecs.get("web").encode(make.photo(16, 16), 50))
+    first = several.get(digest, "png")
+    for entry in (tmp_path / "pictures").glob("??/*"):
+        entry.write_bytes(entry.read_bytes()[:-3])
+    assert several.get(digest, "png") == first
+
+
+def test_pictures_in_memory_are_used_on_disk_and_bounded(
+    tmp_path: Path, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    several = store_of(tmp_path)
+    codec = codecs.get("web")
+    digests = [several.keep(codec.encode(make.photo(64, 64, seed), 50)) for seed in range(6)]
+    for digest in digests:
+        several.get(digest, "png")
+    found = [several.find(digest, "png") for digest in digests]
+    sizes = [len(one.data) for one in found if one and one.data]
+    assert len(sizes) == 6
+    assert several.find(digests[0], "png") is found[0]
+    # What is often asked for is read from the disk now and then, so that it is not forgotten there.
+    monkeypatch.setattr(pictures, "_RECENT_SECONDS", -1.0)
+    entries = list((tmp_path / "pictures").glob("??/*"))
+    for entry in entries:
+        os.utime(entry, (1, 1))
+    monkeypatch.setattr(pictures, "_RECENT_BYTES", 8 * max(sizes))
+    fresh = Pictures(Store(tmp_path / "store"), tmp_path / "pictures")
+    for digest in digests * 2:
+        assert fresh.find(digest, "png") == several.find(digest, "png")
+    assert all(entry.stat().st_mtime > 1 for entry in entries)
+    for width in range(32, 64):
+        fresh.get(digests[0], "png", width)
+        fresh.find(digests[0], "png", width)
+    held = sum(len(recent.found.data or b"") for recent in fresh._recent.values())
+    assert 0 < fresh._recent_bytes == held <= 8 * max(sizes)
+
+
+def test_a_store_that_cannot_be_written_costs_one_warning(
+    tmp_path: Path, make: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    several = Pictures(Store(tmp_path / "file/store"), tmp_path / "file/pictures")
+    codec = codecs.get("web")
+    for seed in range(3):
+        digest = several.keep(codec.encode(make.photo(16, 16, seed), 50))
+        assert several.get(digest, "png")
+        assert several.get(digest, "png")
+    assert len(caplog.records) == 2  # one for each folder
+    assert all("cannot write to the store" in r.getMessage() for r in caplog.records)
+
+
+def test_too_many_who_wait_are_turned_away(tmp_path: Path, make: Any) -> None:
+    none = Pictures(Store(tmp_path / "store"), tmp_path / "pictures", waiting=0)
+    digest = none.keep(codecs.get("web").encode(make.photo(16, 16), 50))
+    with pytest.raises(BusyError):
+        none.get(digest, "png")
+
+
+def test_formats_are_those_of_the_pattern() -> None:
+    assert set(pictures.FORMATS) == {"png", "webp", "jpg"}
