@@ -4,7 +4,9 @@ A server in a process of its own, as `sitecodec serve` runs it; clients over loo
 Cache hits are asked for at a steady pace by 32 clients (20 requests a second each, as by a
 reloaded page of images): what a closed loop would measure is the throughput, which is beside it.
 These clients are `clients.py`, one thread in a process of its own: 32 threads here would wait for
-one another, and add more to the tail than the server.
+one another, and add more to the tail than the server. The peer is an app that does nothing but
+return as many bytes from memory, in the same process and turn about: what is left of the tail
+there is waitress's and the machine's.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from sitecodec.store import Store
 
 CLIENTS = 32
 PACE = 20.0  # requests a second, of each client
-SECONDS = 4.0
+SECONDS, TURNS = 3.0, 3
 LIMITS = {"p50": 3.0, "p99": 15.0, "refusal": 100.0, "save": 2.5, "memory": 600.0}
 
 SERVER = """
@@ -49,7 +51,12 @@ def app(environ, start):
     if environ["PATH_INFO"] == "/decoded":
         start("200 OK", [])
         return [str(preview.pictures.decoded).encode()]
+    if environ["PATH_INFO"].startswith("/peer/"):
+        size = environ["PATH_INFO"][6:]
+        start("200 OK", [("Content-Length", size)])
+        return [zeros[:int(size)]]
     return inner(environ, start)
+zeros = bytes(1 << 20)
 inner = site_app.around(site_app.site_app(root), preview)
 running = serving.create_server(app, "127.0.0.1", 0)
 print(running.effective_port, flush=True)
@@ -114,16 +121,32 @@ def photo(side: int, seed: int) -> np.ndarray:
     return picture.clip(0, 255).astype(np.uint8)
 
 
-def hits(server: Running, path: str) -> tuple[list[float], float]:
-    """Milliseconds of each paced answer from the cache; answers a second in a closed loop."""
-    server.get(path)
+def load(server: Running, path: str, pace: float, seconds: float) -> list[float]:
+    """Milliseconds of each answer to many clients."""
+    values = [server.port, path, CLIENTS, pace, seconds]
+    command = [sys.executable, str(Path(__file__).with_name("clients.py")), *map(str, values)]
+    return list(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
 
-    def measured(pace: float, seconds: float) -> list[float]:
-        values = [server.port, path, CLIENTS, pace, seconds]
-        command = [sys.executable, str(Path(__file__).with_name("clients.py")), *map(str, values)]
-        return list(json.loads(subprocess.run(command, check=True, capture_output=True).stdout))
 
-    return measured(PACE, SECONDS), len(measured(0, 2)) / 2
+def hits(server: Running, path: str) -> dict[str, tuple[float, float]]:
+    """Milliseconds of paced answers, p50 and p99, of the cache and of the peer: medians of turns.
+
+    'closed' has answers a second in a closed loop.
+    """
+    paths = {"hit": path, "peer": f"/peer/{len(server.get(path)[2])}"}
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in paths}
+    for _ in range(TURNS):
+        for name, asked in paths.items():
+            quantiles = statistics.quantiles(load(server, asked, PACE, SECONDS), n=100)
+            found[name].append((quantiles[49], quantiles[98]))
+    middle = {
+        name: (
+            statistics.median(p50 for p50, _ in turns),
+            statistics.median(p99 for _, p99 in turns),
+        )
+        for name, turns in found.items()
+    }
+    return middle | {"closed": (len(load(server, path, 0, 2)) / 2, 0.0)}
 
 
 def together(clients: int, work: Callable[[int], object]) -> list[object]:
@@ -217,11 +240,12 @@ def main() -> int:
         large = [pictures.keep(codec.encode(photo(512, seed), 50)) for seed in range(2)]
         slow = [pictures.keep(codec.encode(photo(1400, seed), 50)) for seed in range(2)]
         server = Running(root)
-        times, rate = hits(server, f"/_sitecodec/{large[0]}.webp")
-        quantiles = statistics.quantiles(times, n=100)
-        row("cache hit, 512x512 WebP, 32 clients, p50", quantiles[49], "ms", "p50")
-        row("the same, p99", quantiles[98], "ms", "p99")
-        row("the same in a closed loop", rate, "/s")
+        found = hits(server, f"/_sitecodec/{large[0]}.webp")
+        row("cache hit, 512x512 WebP, 32 clients, p50", found["hit"][0], "ms", "p50")
+        row("the same, p99", found["hit"][1], "ms", "p99")
+        row("constant bytes, p50", found["peer"][0], "ms")
+        row("the same, p99", found["peer"][1], "ms")
+        row("cache hits in a closed loop", found["closed"][0], "/s")
         before = server.decoded
         answers = together(64, lambda _: server.get(f"/_sitecodec/{large[1]}.png")[::2])
         row("decodes for 64 requests at once", server.decoded - before, "")
@@ -242,6 +266,8 @@ def main() -> int:
         server = Running(root, waiting=1)
         waiting = threading.Thread(target=server.get, args=(f"/_sitecodec/{slow[0]}.png",))
         waiting.start()
+        while server.decoded < 1:
+            time.sleep(0.01)
         refusals = []
         while waiting.is_alive():
             start = time.perf_counter()
@@ -253,6 +279,7 @@ def main() -> int:
         server.stop()
     with tempfile.TemporaryDirectory() as folder:
         times = save_to_picture(Path(folder))
+        print("saves, in order:", ", ".join(f"{seconds:.2f} s" for seconds in times))
         row("save to picture, 1 megapixel, median of 3", statistics.median(times), "s", "save")
     return 1 if over else 0
 
