@@ -156,6 +156,11 @@ def styles(data: bytes) -> list[Style]:
     return found
 
 
+def shows_raster(css: bytes) -> bool:
+    """Whether CSS may show pictures of pixels: a quick look."""
+    return _HAS_RASTER_URL.search(css) is not None
+
+
 def splice(data: bytes, replacements: Iterable[tuple[int, int, bytes]]) -> bytes:
     """Replace spans `(start, end, new bytes)`, which must not overlap; the rest stays as it is."""
     parts: list[bytes] = []

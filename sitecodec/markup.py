@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sitecodec.errors import SettingsError
-from sitecodec.html import Attribute, Image
+from sitecodec.html import Attribute, Image, Tag
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -49,7 +49,8 @@ class Picture:
     """What there is to show in place of an image.
 
     `src` is the URL of the file the `<img>` names, fragment included, or None to keep the author's.
-    `width` and `height` are those of the author's file, in pixels; `srcset` and `sizes` are what
+    `width` and `height` are those of the author's file, in pixels, or 0 where the page says in some
+    other way how large it is; `srcset` and `sizes` are what
     the `<img>` gets, if there are several widths.
     """
 
@@ -59,6 +60,8 @@ class Picture:
     height: int
     srcset: str = ""
     sizes: str = ""
+    placeholder: str = ""
+    """CSS declarations that show something in the image's place until it is there."""
 
 
 def load_template(folder: Path | None = None, name: str = TEMPLATE) -> Template:
@@ -100,34 +103,66 @@ def render(
     from markupsafe import Markup
 
     tag = data[image.start : image.end]
-    author = {a.name: a.value for a in reversed(image.attributes)}
-    added = _dimensions(author, picture)
-    if added:
-        added["data-sitecodec"] = "sized"
+    author = _author(image)
+    size = (picture.width, picture.height) if picture.width else None
+    added = _added(author, size, first=first, lazy=lazy)
+    styles = [picture.placeholder] if "background" not in author.get("style", "").lower() else []
     if picture.srcset:
         added["srcset"] = picture.srcset
         if "sizes" not in author:
+            whole = author | added
+            if _can_be_auto(whole):
+                # The browser then takes the width that the image has on the page; it also gives
+                # it a nominal size until it is there, which style sheets with `width: auto` show.
+                picture = _auto(picture)
+                styles.append(f"contain-intrinsic-size:{whole['width']}px {whole['height']}px")
             added["sizes"] = picture.sizes
-    if "decoding" not in author:
-        added["decoding"] = "async"
-    if first and "fetchpriority" not in author and author.get("loading", "").lower() != "lazy":
-        added["fetchpriority"] = "high"
-    if lazy and "loading" not in author and author.get("fetchpriority", "").lower() != "high":
-        added["loading"] = "lazy"
+    changed = {"src": picture.src} if picture.src is not None else {}
+    if style := ";".join(filter(None, styles)):
+        own = author.get("style", "").strip().rstrip(";")
+        if "style" not in author:
+            added["style"] = style
+        elif own.isascii():
+            changed["style"] = f"{own};{style}" if own else style
     try:
         text = template.render(
             sources=picture.sources,
-            attributes=Markup(_attributes(tag, image, picture.src) + _written(added)),
+            attributes=Markup(_attributes(tag, image, changed) + _written(added)),
             author=author,
             src=picture.src or author.get("src", ""),
             width=picture.width,
             height=picture.height,
             first=first,
-            end=Markup(" />" if _self_closed(tag, image) else ">"),
+            end=Markup(_end(tag, image)),
         )
     except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
         raise _template_error(error) from error
     return text.strip().encode("utf-8", "surrogateescape")
+
+
+def sized(
+    data: bytes, image: Image, size: tuple[int, int] | None, *, first: bool, lazy: bool
+) -> bytes:
+    """The `<img>` tag at `image`, as the author wrote it, with what it lacks (see `render`).
+
+    `size` is that of its file in pixels, None if that is not known.
+    """
+    tag = data[image.start : image.end]
+    added = _added(_author(image), size, first=first, lazy=lazy)
+    if not added:
+        return tag
+    text = tag[:4].decode() + _attributes(tag, image, {}) + _written(added) + _end(tag, image)
+    return text.encode("utf-8", "surrogateescape")
+
+
+def more_sources(data: bytes, tag: Tag | Image, sources: Iterable[Source]) -> bytes:
+    """Sources to put before a tag of the author's `<picture>`, under the conditions of that tag."""
+    names = ("media", "sizes", "width", "height") if isinstance(tag, Tag) else ("sizes",)
+    own = {name: value for name in names if (value := tag.get(name)) is not None}
+    end = _end(data[tag.start : tag.end], tag)
+    return "".join(
+        f"<source{_written({'type': s.type, 'srcset': s.srcset} | own)}{end}" for s in sources
+    ).encode()
 
 
 def head(data: bytes, script: str = "") -> bytes:
@@ -161,7 +196,7 @@ def display_width(image: Image, picture_width: int, content_width: int) -> int |
 
     None where a style on the image depends on its natural size, so that it must have one width.
     """
-    author = {a.name: a.value for a in reversed(image.attributes)}
+    author = _author(image)
     if _STYLED_SIZE.search(author.get("style", "")):
         return None
     width = author.get("width", "").strip()
@@ -175,16 +210,50 @@ def sizes(display: int) -> str:
     return f"{display}px" if display <= 320 else f"(max-width: {display}px) 100vw, {display}px"
 
 
-def _attributes(tag: bytes, image: Image, src: str | None) -> str:
-    """The tag between its name and its end, byte for byte but for the value of src."""
+def _author(image: Image) -> dict[str, str]:
+    """The attributes that count: of duplicates, the first."""
+    return {a.name: a.value for a in reversed(image.attributes)}
+
+
+def _added(
+    author: Mapping[str, str], size: tuple[int, int] | None, *, first: bool, lazy: bool
+) -> dict[str, str]:
+    """What any image gets: its size, and how it is loaded, as far as the author says nothing."""
+    added = _dimensions(author, size) if size else {}
+    if added:
+        added["data-sitecodec"] = "sized"
+    if "decoding" not in author:
+        added["decoding"] = "async"
+    if first and "fetchpriority" not in author and author.get("loading", "").lower() != "lazy":
+        added["fetchpriority"] = "high"
+    if lazy and "loading" not in author and author.get("fetchpriority", "").lower() != "high":
+        added["loading"] = "lazy"
+    return added
+
+
+def _can_be_auto(attributes: Mapping[str, str]) -> bool:
+    """Whether `sizes=auto` is allowed, and does not change how the image is laid out."""
+    size = (attributes.get(name, "").strip() for name in ("width", "height"))
+    plain = all(_PLAIN_PIXELS.fullmatch(value) for value in size)
+    lazy = attributes.get("loading", "").lower() == "lazy"
+    return lazy and plain and attributes.get("style", "").isascii()
+
+
+def _auto(picture: Picture) -> Picture:
+    sources = (replace(s, sizes=f"auto, {s.sizes}") if s.sizes else s for s in picture.sources)
+    return replace(picture, sources=tuple(sources), sizes=f"auto, {picture.sizes}")
+
+
+def _attributes(tag: bytes, image: Image, changed: Mapping[str, str]) -> str:
+    """The tag between its name and its end, byte for byte but for the values that change."""
     if not image.attributes:
         return ""
     raw = tag[4 : image.attributes[-1].end - image.start]
-    first_src = next((a for a in image.attributes if a.name == "src"), None)
-    if src is not None and first_src is not None:
-        start = first_src.start - image.start - 4
-        end = first_src.end - image.start - 4
-        raw = raw[: start + 3] + f'="{escape(src)}"'.encode() + raw[end:]
+    first = {a.name: a for a in reversed(image.attributes) if a.name in changed}
+    for a in sorted(first.values(), key=lambda a: -a.start):
+        start, end = a.start - image.start - 4, a.end - image.start - 4
+        value = f'="{escape(changed[a.name])}"'.encode()
+        raw = raw[: start + len(a.name)] + value + raw[end:]
     # Surrogates carry bytes that are not UTF-8 through the template unchanged.
     return raw.decode("utf-8", "surrogateescape")
 
@@ -193,22 +262,23 @@ def _written(attributes: Mapping[str, str]) -> str:
     return "".join(f' {name}="{escape(value)}"' for name, value in attributes.items())
 
 
-def _self_closed(tag: bytes, image: Image) -> bool:
+def _end(tag: bytes, image: Image | Tag) -> str:
+    """How the author closed the tag."""
     last: Attribute | None = image.attributes[-1] if image.attributes else None
-    return b"/" in tag[last.end - image.start if last else 4 :]
+    return " />" if b"/" in tag[last.end - image.start if last else 4 :] else ">"
 
 
-def _dimensions(author: Mapping[str, str], picture: Picture) -> dict[str, str]:
+def _dimensions(author: Mapping[str, str], size: tuple[int, int]) -> dict[str, str]:
     """The width and height to add: both, the one that the author left out, or none."""
     if _STYLED_SIZE.search(author.get("style", "")):
         return {}
     width, height = author.get("width"), author.get("height")
     if width is None and height is None:
-        return {"width": str(picture.width), "height": str(picture.height)}
+        return {"width": str(size[0]), "height": str(size[1])}
     if height is None and width is not None and _PLAIN_PIXELS.fullmatch(width.strip()):
-        return {"height": str(max(1, round(int(width) * picture.height / picture.width)))}
+        return {"height": str(max(1, round(int(width) * size[1] / size[0])))}
     if width is None and height is not None and _PLAIN_PIXELS.fullmatch(height.strip()):
-        return {"width": str(max(1, round(int(height) * picture.width / picture.height)))}
+        return {"width": str(max(1, round(int(height) * size[0] / size[1])))}
     return {}
 
 

@@ -5,29 +5,23 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from sitecodec import assets, html, jobs, manifest, markup, urls, worker
+from sitecodec import assets, jobs, manifest, markup, urls, worker
 from sitecodec.errors import ImageError, SiteError
+from sitecodec.files import File, printable
+from sitecodec.findings import Findings, problems
+from sitecodec.rewrite import CONTENT_WIDTH, Offers, rewrite
 from sitecodec.settings import Settings
 from sitecodec.store import Store
 from sitecodec.summary import ImageRow, Problem, Summary
-from sitecodec.survey import File, Findings, Page, Use, page_names, printable, problems, survey
-
-if TYPE_CHECKING:
-    from jinja2 import Template
+from sitecodec.survey import Page, page_names, sheet_names, survey, survey_sheet
 
 __all__ = ["ImageRow", "Problem", "Summary", "rewrite_site"]
 
-# Best first: the order of the <source> elements.
-_MIME_TYPES = {"slat": "image/x-sitecodec", "avif": "image/avif", "webp": "image/webp"}
-_FALLBACKS = ("jpeg", "png")
-_CONTENT_WIDTH = 960  # of a theme that is not known
 _MOST_WIDTH = 1920
 
 
@@ -65,18 +59,25 @@ def rewrite_site(
         for name in names
         if (page := survey(site, name, root, settings, files, findings)) is not None
     ]
-    content_width = findings.content_width or _CONTENT_WIDTH
-    settings = with_widths(settings, content_width)
-    encoded = _encode(site, settings, files, findings, progress)
+    styles = list(sheet_names(site, settings, findings))
+    sheets = [
+        sheet
+        for name in styles
+        if (sheet := survey_sheet(site, name, root, settings, files, findings)) is not None
+    ]
+    background_width = 0 if settings.widths else _MOST_WIDTH
+    settings = with_widths(settings, findings.content_width)
+    encoded = _encode(site, settings, files, findings, background_width, progress)
     account = _account(pages, findings, len(names))
     script = _script(site, settings, account)
-    rewritten = sum(
-        _rewrite(site, page, root, encoded, template, script, content_width) for page in pages
-    )
+    offers = Offers(site, root, encoded, template, script, left=findings.rows)
+    rewritten = sum(rewrite(offers, page) for page in pages)
+    for sheet in sheets:
+        rewrite(offers, sheet)
     written = {
         p for image in encoded.values() for asset in image.sizes for p in asset.files.values()
     }
-    removed = assets.sweep(site, settings.asset_dir, names, written)
+    removed = assets.sweep(site, settings.asset_dir, [*names, *styles], written)
     if settings.originals == "drop":
         for path in assets.unnamed(site, encoded):
             (site / path).unlink(missing_ok=True)
@@ -97,14 +98,25 @@ def with_widths(settings: Settings, content_width: int) -> Settings:
     """The settings with widths, where they name none: those for a theme's width of content."""
     if settings.widths:
         return settings
-    content_width = content_width or _CONTENT_WIDTH
-    return replace(settings, widths=(content_width, min(2 * content_width, _MOST_WIDTH)))
+    content_width = content_width or CONTENT_WIDTH
+    # Half of it is for images of which two or three stand beside each other.
+    widths = (content_width // 2, content_width, min(2 * content_width, _MOST_WIDTH))
+    return replace(settings, widths=widths)
 
 
-def wished(settings: Settings, findings: Findings, paths: Iterable[str]) -> Settings:
-    """The settings with the highest quality that tags ask for one of these images."""
+def _wished(
+    settings: Settings, findings: Findings, paths: list[str], background_width: int
+) -> Settings:
+    """The settings with the highest quality that tags ask for one of these images.
+
+    And, if CSS shows one of them, with the width for that (0 for none).
+    """
     qualities = [findings.qualities[path] for path in paths if path in findings.qualities]
-    return replace(settings, quality=max(qualities)) if qualities else settings
+    if qualities:
+        settings = replace(settings, quality=max(qualities))
+    if background_width > max(settings.widths) and not findings.backgrounds.isdisjoint(paths):
+        settings = replace(settings, widths=(*settings.widths, background_width))
+    return settings
 
 
 def _write_manifest(
@@ -153,6 +165,7 @@ def _encode(
     settings: Settings,
     files: Mapping[str, File | str],
     findings: Findings,
+    background_width: int,
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, assets.Image]:
     """Encode every image that is in use and write its files; returns the assets by site path."""
@@ -167,7 +180,7 @@ def _encode(
     executor = ThreadPoolExecutor(settings.workers or os.cpu_count() or 1)
     try:
         work = (
-            jobs.Job(real, wished(settings, findings, groups[first]))
+            jobs.Job(real, _wished(settings, findings, groups[first], background_width))
             for real, first in first_of.items()
         )
         results = jobs.run(work, executor, Store(settings.store))
@@ -240,84 +253,3 @@ def _check_small(source: Path) -> ImageError | None:
     if data.startswith(known) or data[4:8] in (b"ftyp", b"JXL ", b"jP  "):
         return None
     return ImageError(f"{source}: not an image; export it again or exclude it")
-
-
-def _rewrite(
-    site: Path,
-    page: Page,
-    root: str,
-    encoded: Mapping[str, assets.Image],
-    template: Template,
-    script: str,
-    content_width: int,
-) -> bool:
-    """Replace a page's images by pictures; false if none of them was encoded."""
-    uses = [use for use in page.uses if use.target.path in encoded]
-    if not uses:
-        return False
-    place = site / page.path
-    data = _read_again(place, page.checksum)
-    first = next((n for n, use in enumerate(uses) if use.image.in_content), len(uses))
-    replacements = []
-    for number, use in enumerate(uses):
-        picture = _picture(use, encoded[use.target.path], page.base, root, content_width)
-        new = markup.render(
-            template, data, use.image, picture, first=number == first, lazy=number > first
-        )
-        replacements.append((use.image.start, use.image.end, new))
-    rooted = uses[0].target.rooted
-    script = script and urls.to_url(script, page.base, root, rooted=rooted)
-    replacements = markup.with_head(data, page.head_end, replacements, script)
-    assets.write_file(place, html.splice(data, replacements))
-    return True
-
-
-def _picture(
-    use: Use, image: assets.Image, base: str, root: str, content_width: int
-) -> markup.Picture:
-    """What to show in place of an `<img>`."""
-    display = markup.display_width(use.image, image.width, content_width)
-    sizes = image.sizes if display else image.sizes[:1]
-    several = len(sizes) > 1
-    own = use.image.get("sizes")
-    text = (own or markup.sizes(display)) if display and several else ""
-
-    def url(path: str) -> str:
-        return urls.to_url(path, base, root, rooted=use.target.rooted)
-
-    def candidates(*formats: str) -> list[str]:
-        return [
-            url(asset.files[name]) + (f" {asset.width}w" if several else "")
-            for asset in sizes
-            for name in formats
-            if name in asset.files
-        ]
-
-    widest = sizes[0]
-    fallback = next((widest.files[name] for name in _FALLBACKS if name in widest.files), None)
-    fallbacks = candidates(*_FALLBACKS)
-    if fallback is None:  # the author's own file is the widest of them
-        fallbacks.insert(0, f"{url(use.target.path)} {image.width}w")
-    return markup.Picture(
-        # A browser takes the first type that it knows, so each has to have the full width.
-        sources=tuple(
-            markup.Source(mime, ", ".join(files), widest.width, widest.height, text)
-            for name, mime in _MIME_TYPES.items()
-            if (files := candidates(name)) and (name in widest.files or name == "slat")
-        ),
-        src=url(fallback) + use.target.fragment if fallback else None,
-        width=image.width,
-        height=image.height,
-        srcset=", ".join(fallbacks) if several and len(fallbacks) > 1 else "",
-        sizes=text,
-    )
-
-
-def _read_again(place: Path, checksum: int) -> bytes:
-    try:
-        data = place.read_bytes()
-    except OSError as error:
-        raise SiteError(f"cannot read {place}: {error.strerror}; build the site again") from error
-    if zlib.crc32(data) != checksum:
-        raise SiteError(f"{place} changed while images were encoded; build the site again")
-    return data

@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sitecodec import html, urls
+from sitecodec import css, files, html, urls
 from sitecodec.assets import TEMPORARY
-from sitecodec.errors import SettingsError
-from sitecodec.settings import Settings, quality_of
-from sitecodec.summary import ImageRow, Problem
+from sitecodec.files import File
+from sitecodec.findings import Findings
+from sitecodec.settings import Settings
+from sitecodec.uses import Candidate, Look, Own, Use, is_vector
 
-_NAMED_IN_PROBLEM = 3
+__all__ = ["Candidate", "File", "Findings", "Own", "Page", "Use", "page_names", "survey"]
 
 # How wide themes show an image on a common screen, by a class that all their pages have: Material
 # (and Zensical), readthedocs, mkdocs.
 _THEMES = ((b"md-content", 760), (b"wy-nav-content", 750), (b'class="col-md-9" role="main"', 966))
+# Material gives the content the room of a side bar that a page hides.
+_HIDDEN_SIDE_BAR = re.compile(rb'class="md-sidebar md-sidebar--(?:prim|second)ary"[^>]*?\shidden')
+_SIDE_BAR_WIDTH = 266
+
+_PINNED = re.compile(rb"<(?i:link)\s[^>]*?\b(?i:integrity)\b[^>]*>")
+_SHEET_NAME = re.compile(rb"([^/\"'=\s]+\.(?i:css))")
 
 
 @dataclass(frozen=True)
-class Use:
-    """An `<img>` that may be replaced: where its source is, and its tag."""
+class Css:
+    """CSS of a page, or a whole file of it (then `style` is None), and its pictures."""
 
-    image: html.Image
-    target: urls.Target
+    style: html.Style | None
+    backgrounds: tuple[css.Background, ...]
 
 
 @dataclass(frozen=True)
@@ -43,60 +48,39 @@ class Page:
     head_end: int | None
     """Where elements can be added to the page's head, None if it has none."""
 
+    pictures: tuple[Own, ...] = ()
+    others: tuple[Use, ...] = ()
+    """Images that are never encoded, but may want a width and a height."""
 
-@dataclass(frozen=True)
-class File:
-    """An image file of the site. `real` has no links in it."""
-
-    real: Path
-    size: int
-
-
-@dataclass
-class Findings:
-    """What is gathered for the summary on the way, by the images' site paths."""
-
-    rows: dict[str, ImageRow] = field(default_factory=dict)
-    problems: dict[tuple[str, str], list[str]] = field(default_factory=dict)
-    uses: dict[str, list[str]] = field(default_factory=dict)
-    """The pages that show each image which is to be encoded."""
-
-    qualities: dict[str, float] = field(default_factory=dict)
-    """The highest quality that a tag asks for, of the images whose tags ask for one."""
-
+    css: tuple[Css, ...] = ()
     content_width: int = 0
-    """How wide, in CSS pixels, the site's theme shows an image at most; 0 if it is not known."""
+    """How wide, in CSS pixels, the theme shows an image on this page; 0 if it is not known."""
 
-    def leave(self, path: str, size: int, reason: str) -> None:
-        """Note an image that stays as it is."""
-        self.rows.setdefault(path, ImageRow(printable(path), size, reason=reason))
-
-    def wish(self, path: str, attribute: str) -> None:
-        """Note what the tag's `data-sitecodec` asks for. Raises SettingsError."""
-        name, _, value = attribute.strip().partition("=")
-        if not name:
-            return
-        if name.lower() != "quality":
-            raise SettingsError(f"must be 'off' or 'quality=…', not {attribute!r}")
-        quality = Settings(quality=quality_of(value)).quality
-        self.qualities[path] = max(quality, self.qualities.get(path, quality))
-
-    def problem(self, page: str, image: str, message: str) -> None:
-        """Note what is wrong with an image, or with a page (`image` is '' then)."""
-        pages = self.problems.setdefault((image, message), [])
-        if page not in pages[-1:]:
-            pages.append(page)
+    again: bool = False
+    """Whether an earlier run has been here."""
 
 
 def page_names(site: Path, findings: Findings) -> Iterator[str]:
     """Site paths of the pages, sorted. What a killed build left of a page is removed."""
-    for folder, folders, files in os.walk(site):
+    return _names(site, (".html", ".htm"), findings)
+
+
+def sheet_names(site: Path, settings: Settings, findings: Findings) -> Iterator[str]:
+    """Site paths of the style sheets that may be changed, sorted."""
+    for name in _names(site, (".css",), findings):
+        free = name.rpartition("/")[2] not in findings.pinned
+        if free and not files.matches(settings.exclude, name):
+            yield name
+
+
+def _names(site: Path, suffixes: tuple[str, ...], findings: Findings) -> Iterator[str]:
+    for folder, folders, names in os.walk(site):
         folders.sort()
-        for name in sorted(files):
+        for name in sorted(names):
             path = Path(folder, name)
             if name.endswith(TEMPORARY):
                 path.unlink(missing_ok=True)
-            elif name.lower().endswith((".html", ".htm")):
+            elif name.lower().endswith(suffixes):
                 page = path.relative_to(site).as_posix()
                 if not path.is_symlink():
                     yield page
@@ -110,7 +94,7 @@ def survey(
     name: str,
     root: str,
     settings: Settings,
-    files: dict[str, File | str],
+    known: dict[str, File | str],
     findings: Findings,
 ) -> Page | None:
     """Read a page and sort its images; None if there is nothing to replace in it."""
@@ -119,7 +103,7 @@ def survey(
     except OSError as error:
         findings.problem(name, "", f"cannot be read ({error.strerror}); check its permissions")
         return None
-    return survey_document(site, name, data, root, settings, files, findings)
+    return survey_document(site, name, data, root, settings, known, findings)
 
 
 def survey_document(
@@ -128,58 +112,76 @@ def survey_document(
     data: bytes,
     root: str,
     settings: Settings,
-    files: dict[str, File | str],
+    known: dict[str, File | str],
     findings: Findings,
 ) -> Page | None:
     """Sort the images of the page `name`, which reads `data`; None if none is to be replaced."""
+    if b"integrity" in data:
+        for link in _PINNED.findall(data):
+            findings.pinned.update(n.decode("latin-1") for n in _SHEET_NAME.findall(link))
     document = html.scan(data)
-    base = urls.base_of(name, document.base, root)
-    page_excluded = any(_glob(glob).fullmatch(name) for glob in settings.exclude)
-    uses: list[Use] = []
-    for image in document.images:
-        reference = image.get("src") or ""
-        target = urls.resolve(reference, base or root, root)
-        if base is None and isinstance(target, urls.Target) and not target.rooted:
-            target = "remote"
-        if isinstance(target, str):
-            if target in ("remote", "outside the site"):
-                findings.leave(reference.strip(), 0, target)
-            continue
-        path = target.path
-        if path.startswith(f"{settings.asset_dir}/") or image.get("data-sitecodec") == "sized":
-            continue  # ours, from an earlier run
-        opted_out = (
-            'data-sitecodec="off"'
-            if (image.get("data-sitecodec") or "").lower() == "off"
-            else "excluded"
-            if page_excluded or any(_glob(glob).fullmatch(path) for glob in settings.exclude)
-            else ""
-        )
-        if opted_out:
-            findings.leave(path, _size(site, path), opted_out)
-            continue
-        if path not in files:
-            files[path] = _find(site, path)
-        file = files[path]
-        if isinstance(file, str):
-            findings.problem(name, path, file)
-        elif reason := _reason_to_leave(image, path):
-            findings.leave(path, file.size, reason)
-        else:
-            try:
-                findings.wish(path, image.get("data-sitecodec") or "")
-            except SettingsError as error:
-                findings.problem(name, path, f"data-sitecodec: {error}")
-                continue
-            pages = findings.uses.setdefault(path, [])
-            if name not in pages[-1:]:
-                pages.append(name)
-            uses.append(Use(image, target))
-    if not uses:
+    styles = [] if files.matches(settings.exclude, name) else html.styles(data)
+    if not document.images and not styles:
         return None
-    if not findings.content_width:
+    base = urls.base_of(name, document.base, root)
+    look = Look(site, name, base, root, settings, known, findings)
+    page = Page(
+        name,
+        base or root,
+        zlib.crc32(data),
+        (),
+        document.head_end,
+        content_width=_page_width(data),
+    )
+    uses: list[Use] = []
+    pictures: list[Own] = []
+    others: list[Use] = []
+    again = False
+    for image in document.images:
+        if image.get("data-sitecodec") == "sized" or look.is_ours(image):
+            again = True
+        elif image.in_picture:
+            if own := look.picture(image):
+                pictures.append(own)
+        elif use := look.image(image):
+            (others if is_vector(use.target.path) else uses).append(use)
+    parts = [Css(style, look.backgrounds(style.text)) for style in styles]
+    page = replace(
+        page,
+        uses=tuple(uses),
+        pictures=tuple(pictures),
+        others=tuple(others),
+        again=again,
+        css=tuple(part for part in parts if part.backgrounds),
+    )
+    if not (uses or pictures or others or page.css):
+        return None
+    if uses and not findings.content_width:
         findings.content_width = content_width(data)
-    return Page(name, base or root, zlib.crc32(data), tuple(uses), document.head_end)
+    return page
+
+
+def survey_sheet(
+    site: Path,
+    name: str,
+    root: str,
+    settings: Settings,
+    known: dict[str, File | str],
+    findings: Findings,
+) -> Page | None:
+    """Read a style sheet; what there is to replace in it, as if it were a page."""
+    try:
+        data = (site / name).read_bytes()
+    except OSError:
+        return None  # nobody asked us for it
+    if not html.shows_raster(data):
+        return None
+    base = root + name
+    look = Look(site, name, base, root, settings, known, findings)
+    found = look.backgrounds(data.decode("utf-8", "surrogateescape"))
+    if not found:
+        return None
+    return Page(name, base, zlib.crc32(data), (), None, css=(Css(None, found),))
 
 
 def content_width(page: bytes) -> int:
@@ -187,67 +189,6 @@ def content_width(page: bytes) -> int:
     return next((width for mark, width in _THEMES if mark in page), 0)
 
 
-def problems(findings: Findings) -> Iterator[Problem]:
-    """The problems found, one for each image and kind, however many pages show it."""
-    for (image, message), pages in findings.problems.items():
-        others = [printable(page) for page in pages[1:]]
-        if others:
-            more = len(others) - _NAMED_IN_PROBLEM
-            also = ", ".join(others[:_NAMED_IN_PROBLEM]) + (f" and {more} more" if more > 0 else "")
-            message = f"{message} (also on {also})"
-        yield Problem(printable(pages[0]), printable(image), message)
-
-
-def _reason_to_leave(image: html.Image, path: str) -> str:
-    """Why an image of the site is not ours to replace, by its tag and name; '' if it is."""
-    if path.lower().endswith((".svg", ".svgz")):
-        return "vector (SVG)"
-    if image.in_picture:
-        return "inside a <picture>"
-    if image.get("srcset") is not None:
-        return "has its own srcset"
-    if any(a.name in ("data-src", "data-srcset", "data-lazy-src") for a in image.attributes):
-        return "loaded by a script"
-    return ""
-
-
-def _find(site: Path, path: str) -> File | str:
-    """The file of an image, or what is wrong with it. Nothing outside the site is opened."""
-    place = site / path
-    try:
-        real = Path(os.path.realpath(place, strict=True))
-        if not real.is_relative_to(site):
-            return "is a link that leaves the site; replace it by a copy"
-        status = real.stat()
-    except FileNotFoundError:
-        if place.is_symlink():
-            return "is a broken link; mend or remove it"
-        return "not found in the site; correct the address or add the file"
-    except (OSError, ValueError) as error:
-        what = (error.strerror if isinstance(error, OSError) else None) or "no such file name"
-        return f"cannot be read ({what.lower()}); correct the address or the file"
-    if not stat.S_ISREG(status.st_mode):
-        return "is not a file; correct the address"
-    if status.st_size == 0:
-        return "the file is empty; export the image again"
-    return File(real, status.st_size)
-
-
-@cache
-def _glob(pattern: str) -> re.Pattern[str]:
-    """A glob of site paths: `*` within a folder, `**` across them; no slash, any folder."""
-    anywhere = "" if "/" in pattern else "(?:.*/)?"
-    parts = re.split(r"(\*\*/|\*\*|\*|\?)", pattern.lstrip("/"))
-    meaning = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return re.compile(anywhere + "".join(meaning.get(p, re.escape(p)) for p in parts), re.DOTALL)
-
-
-def _size(site: Path, path: str) -> int:
-    """Size of a file for the summary; 0 where there is none or it is not in the site."""
-    file = _find(site, path)
-    return file.size if isinstance(file, File) else 0
-
-
-def printable(text: str) -> str:
-    """The text on one line, fit for any terminal: names may hold any bytes."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+def _page_width(page: bytes) -> int:
+    width = content_width(page)
+    return width and width + _SIDE_BAR_WIDTH * len(_HIDDEN_SIDE_BAR.findall(page))

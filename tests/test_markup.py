@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sitecodec import markup
 from sitecodec.errors import SettingsError
 from sitecodec.html import scan
-from sitecodec.markup import Picture, Source, load_template, render
+from sitecodec.markup import Picture, Source, load_template, more_sources, render, sized
 
 PICTURE = Picture(
     sources=(
@@ -151,11 +151,71 @@ def test_several_widths() -> None:
     )
     assert rendered(b"<img src=a>", picture) == (
         b'<picture data-sitecodec><source type="image/avif" srcset="a.avif 600w, b.avif 300w"'
-        b' sizes="300px"><img src="a.jpg" width="1200" height="800" data-sitecodec="sized"'
-        b' srcset="a.jpg 600w, b.jpg 300w" sizes="300px" decoding="async" loading="lazy"></picture>'
+        b' sizes="auto, 300px"><img src="a.jpg" width="1200" height="800" data-sitecodec="sized"'
+        b' decoding="async" loading="lazy" srcset="a.jpg 600w, b.jpg 300w" sizes="auto, 300px"'
+        b' style="contain-intrinsic-size:1200px 800px"></picture>'
     )
     own = rendered(b'<img src=a sizes="9px">', picture)
     assert own.count(b" sizes=") == 2
+    assert b"auto" not in own
+
+
+@pytest.mark.parametrize(
+    ("tag", "lazy", "auto"),
+    [
+        (b"<img src=a>", True, True),
+        (b"<img src=a>", False, False),
+        (b"<img src=a loading=lazy>", False, True),
+        (b"<img src=a loading=eager>", True, False),
+        (b"<img src=a width=50%>", True, False),
+        (b"<img src=a width=50% height=20>", True, False),
+        (b"<img src=a style='color:red;'>", True, True),
+        (b"<img src=a style='--x:\xff'>", True, False),
+    ],
+)
+def test_the_browser_measures_where_that_changes_no_layout(
+    tag: bytes, lazy: bool, auto: bool
+) -> None:
+    picture = Picture((), "b", 1200, 800, srcset="a 600w, b 300w", sizes="300px")
+    out = rendered(tag, picture, lazy=lazy)
+    assert (b'sizes="auto, 300px"' in out) == auto
+    assert (b"contain-intrinsic-size:1200px 800px" in out) == auto
+    if auto and b"style" in tag:
+        assert b' style="color:red;contain-intrinsic-size:1200px 800px"' in out
+
+
+def test_placeholders_join_the_author_s_style() -> None:
+    picture = Picture((), None, 60, 40, placeholder="background:#abc")
+    assert b' style="background:#abc"' in rendered(b"<img src=a>", picture)
+    styled = rendered(b"<img src=a style='color:red; ' alt=x>", picture)
+    assert b' style="color:red;background:#abc" alt=x' in styled
+    for own in (b"style=background:red", b"style='BACKGROUND-color:red'"):
+        assert b"#abc" not in rendered(b"<img src=a " + own + b">", picture)
+
+
+def test_an_image_that_stays_gets_what_it_lacks() -> None:
+    def out(tag: bytes, size: tuple[int, int] | None = (60, 40), **position: bool) -> bytes:
+        (image,) = scan(tag).images
+        return sized(tag, image, size, **({"first": False, "lazy": False} | position))
+
+    assert out(b"<img src='a' alt=\xff />", lazy=True) == (
+        b'<img src=\'a\' alt=\xff width="60" height="40"'
+        b' data-sitecodec="sized" decoding="async" loading="lazy" />'
+    )
+    assert out(b"<img src=a width=6>", None) == b'<img src=a width=6 decoding="async">'
+    whole = b"<img src=a width=1 height=1 decoding=sync>"
+    assert out(whole) == whole
+
+
+def test_more_sources_stand_under_the_same_conditions() -> None:
+    data = b'<picture><source srcset=a media="(min-width: 9px)" sizes=5vw class=x /><img></picture>'
+    (image,) = scan(data).images
+    assert image.sources
+    made = [Source("image/avif", "a.avif 5w", 0, 0)]
+    assert more_sources(data, image.sources[0], made) == (
+        b'<source type="image/avif" srcset="a.avif 5w" media="(min-width: 9px)" sizes="5vw" />'
+    )
+    assert more_sources(data, image, made) == b'<source type="image/avif" srcset="a.avif 5w">'
 
 
 @pytest.mark.parametrize(

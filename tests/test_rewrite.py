@@ -1,0 +1,231 @@
+"""sitecodec.rewrite: the author's own pictures, CSS, and images that stay, on real builds."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from sitecodec.html import scan
+from sitecodec.settings import Settings
+from sitecodec.site import Summary, rewrite_site
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    return Settings(store=tmp_path_factory.mktemp("store"), workers=2)
+
+
+@pytest.fixture(scope="module")
+def photos(make: Any) -> dict[str, bytes]:
+    """The same photograph in two sizes, and another one."""
+    return {
+        "small": make.file(make.photo(80, 120, 1)),
+        "large": make.file(make.photo(160, 240, 1)),
+        "other": make.file(make.photo(120, 120, 2)),
+    }
+
+
+@pytest.fixture
+def site(tmp_path: Path, photos: dict[str, bytes]) -> Path:
+    root = tmp_path / "site"
+    (root / "i").mkdir(parents=True)
+    for name, data in photos.items():
+        (root / "i" / f"{name}.png").write_bytes(data)
+    return root
+
+
+def build(site: Path, text: str, settings: Settings) -> tuple[str, Summary]:
+    """A page as it is after the build, with hashes cut out of names."""
+    page = site / "index.html"
+    page.write_text(text)
+    summary = rewrite_site(site, settings)
+    first = page.read_bytes()
+    rewrite_site(site, settings)
+    assert page.read_bytes() == first  # a second run changes nothing
+    for address in re.findall(r"assets/sitecodec/[\w.-]+", first.decode()):
+        assert (site / address).is_file()
+    short = re.sub(r"assets/sitecodec/(\w+)-[0-9a-f]{12}-\d+w", r"\1", first.decode())
+    return re.sub("<style data-sitecodec>.*?</style>", "", short), summary
+
+
+def test_an_author_s_srcset_is_offered_in_better_formats(site: Path, settings: Settings) -> None:
+    text, summary = build(
+        site,
+        '<img src="i/small.png" srcset="i/small.png 120w, i/large.png 240w" sizes="50vw" alt=x>',
+        settings,
+    )
+    assert text == (
+        "<picture data-sitecodec>"
+        '<source type="image/x-sitecodec" srcset="small.slat 120w, large.slat 240w" sizes="50vw">'
+        '<source type="image/avif" srcset="small.avif 120w, large.avif 240w" sizes="50vw">'
+        '<img src="i/small.png" srcset="i/small.png 120w, i/large.png 240w" sizes="50vw" alt=x'
+        ' decoding="async" fetchpriority="high"></picture>'
+    )
+    assert {row.path for row in summary.encoded} == {"i/small.png", "i/large.png"}
+
+
+def test_densities_of_a_srcset(site: Path, settings: Settings) -> None:
+    text, _ = build(site, '<img src="i/small.png" srcset="i/large.png 2x">', settings)
+    assert 'srcset="small.avif 1x, large.avif 2x"' in text.replace("small.avif,", "small.avif 1x,")
+    assert 'srcset="i/large.png 2x" width="120" height="80"' in text
+    narrow = replace(settings, widths=(120,))
+    text, _ = build(site, '<img src="i/small.png" srcset="i/large.png 2x">', narrow)
+    assert 'srcset="small.avif, large.avif 1x"' in text  # half as wide at half the density
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        '<img src="i/small.png" srcset="https://example.com/x.png 2x">',
+        '<img src="i/small.png" srcset="i/large.png 2x 3h">',
+        '<img src="i/small.png" srcset="i/v.svg 2x">',
+        '<img src="i/small.png" srcset="data:image/png;base64,AAA= 2x">',
+        '<img src="i/small.png" srcset="i/large.png 2x" data-sitecodec="off">',
+        "<picture><b><img src='i/small.png'></b></picture>",
+        "<picture><img src='i/small.png'><img src='i/large.png'></picture>",
+        "<picture><source srcset=i/large.png><img src=i/small.png data-sitecodec=off></picture>",
+        "<picture><img src='i/small.png'>",
+    ],
+)
+def test_what_cannot_be_improved_stays(site: Path, settings: Settings, tag: str) -> None:
+    (site / "i/v.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    text, summary = build(site, tag, settings)
+    assert text == tag
+    assert not summary.problems
+
+
+def test_a_missing_file_of_a_srcset_is_a_problem(site: Path, settings: Settings) -> None:
+    tag = '<img src="i/small.png" srcset="i/nowhere.png 2x">'
+    text, summary = build(site, tag, settings)
+    assert text == tag
+    assert [p.image for p in summary.problems] == ["i/nowhere.png"]
+
+
+def test_an_author_s_picture_gets_more_sources(site: Path, settings: Settings) -> None:
+    text, _ = build(
+        site,
+        '<main><picture>\n<source media="(min-width: 600px)" srcset="i/large.png" />\n'
+        '<img src="i/other.png" class=c>\n</picture></main>',
+        settings,
+    )
+    media = 'media="(min-width: 600px)"'
+    assert text == (
+        "<main><picture>\n"
+        f'<source type="image/x-sitecodec" srcset="large.slat" {media} />'
+        f'<source type="image/avif" srcset="large.avif" {media} />'
+        f'<source {media} srcset="i/large.png" />\n'
+        '<source type="image/x-sitecodec" srcset="other.slat">'
+        '<source type="image/avif" srcset="other.avif">'
+        '<img src="i/other.png" class=c decoding="async" fetchpriority="high">\n</picture></main>'
+    )
+
+
+def test_an_author_s_modern_sources_stay_first(site: Path, settings: Settings) -> None:
+    """Where a browser never gets as far as the `<img>`, nothing is made of that."""
+    Image.new("RGB", (240, 160), "red").save(site / "i/own.avif")
+    own = '<picture><source type="image/avif" srcset="i/own.avif"><img src="i/small.png"'
+    text, summary = build(site, own + "></picture>", settings)
+    assert text == own + ' width="120" height="80" data-sitecodec="sized" decoding="async"' + (
+        ' fetchpriority="high"></picture>'
+    )
+    assert not summary.encoded
+
+
+def test_backgrounds(site: Path, settings: Settings) -> None:
+    """In style attributes, style elements and style sheets; each keeps what was there."""
+    (site / "css").mkdir()
+    sheet = "a::before { background: url(../i/other.png) no-repeat }\n/* \u00e9 */"
+    (site / "css/x.css").write_text(sheet, "utf-8")
+    (site / "css/pinned.css").write_text(sheet, "utf-8")
+    (site / "css/plain.css").write_text("b{background:url(../i/nowhere.png)}")
+    text, summary = build(
+        site,
+        "<link rel=stylesheet href=css/pinned.css integrity=sha256-x>"
+        "<style>p{background-image:url('i/large.png')}</style>"
+        '<p style="background:url(&quot;i/small.png&quot;) top;color:red">x'
+        "<p style=background:url(i/small.png)><img style='background:url(i/small.png)'>"
+        '<div data-sitecodec=off style="background:url(i/small.png)">',
+        settings,
+    )
+
+    def images(name: str, folder: str = "") -> str:
+        kinds = (("avif", "avif"), ("jpg", "jpeg"))
+        return ", ".join(f"url({folder}{name}.{end}) type('image/{kind}')" for end, kind in kinds)
+
+    assert text == (
+        "<link rel=stylesheet href=css/pinned.css integrity=sha256-x>"
+        "<style>p{background-image:url('i/large.png');"
+        f"background-image:image-set({images('large')})}}</style>"
+        '<p style="background:url(&quot;i/small.png&quot;) top;'
+        f'background:image-set({images("small")}) top;color:red">x'
+        f'<p style="background:url(i/small.png);background:image-set({images("small")})">'
+        "<img style='background:url(i/small.png)'>"
+        '<div data-sitecodec=off style="background:url(i/small.png)">'
+    )
+    changed = (site / "css/x.css").read_text("utf-8")
+    short = re.sub(r"assets/sitecodec/(\w+)-[0-9a-f]{12}-\d+w", r"\1", changed)
+    assert short == (
+        "a::before { background: url(../i/other.png) no-repeat;"
+        f"background: image-set({images('other', '../')}) no-repeat }}\n/* \u00e9 */"
+    )
+    assert (site / "css/pinned.css").read_text("utf-8") == sheet
+    assert summary.problems == ()
+    (site / "index.html").write_text("<p>")
+    rewrite_site(site, settings)
+    for address in re.findall(r"assets/sitecodec/[\w.-]+", changed):
+        assert (site / address).is_file()  # a style sheet names it
+
+
+def test_a_background_keeps_its_size(site: Path, settings: Settings) -> None:
+    text, _ = build(
+        site, '<p style="background:url(i/large.png)">', replace(settings, widths=(60, 120))
+    )
+    assert text.count(" 0.5000x") == 2
+    assert "large.avif) type('image/avif') 0.5000x, url(large.jpg)" in text
+
+
+def test_images_that_stay_get_their_size(site: Path, settings: Settings, make: Any) -> None:
+    clear = Image.fromarray(make.photo(80, 120)).convert("RGBA")
+    clear.putalpha(100)
+    (site / "i/clear.png").write_bytes(make.file(clear))
+    (site / "i/tiny.png").write_bytes(make.file(make.photo(4, 6)))
+    svg = "<svg xmlns='http://www.w3.org/2000/svg' {}/>"
+    (site / "i/sized.svg").write_text(svg.format("width='30' height='20'"))
+    (site / "i/fluid.svg").write_text(svg.format("viewBox='0 0 3 2'"))
+    (site / "i/bad.svg").write_text("<svg")
+    text, _ = build(
+        site,
+        "<nav><img src=i/clear.png></nav><img src=i/tiny.png><img src=i/clear.png height=40>"
+        "<img src=i/sized.svg><img src=i/fluid.svg><img src=i/bad.svg><img src=https://e.org/x.png>",
+        settings,
+    )
+    images = scan(text.encode()).images[1:]
+    sized = {i.get("src"): (i.get("width"), i.get("height")) for i in images}
+    assert sized == {
+        "i/clear.png": ("60", "40"),
+        "i/tiny.png": ("6", "4"),
+        "i/sized.svg": ("30", "20"),
+        "i/fluid.svg": (None, None),
+        "i/bad.svg": (None, None),
+        "https://e.org/x.png": (None, None),
+    }
+    assert "<nav><img src=i/clear.png></nav>" in text
+    loading = [(i.get("fetchpriority"), i.get("loading")) for i in images]
+    assert loading == [(None, None), ("high", None), *[(None, "lazy")] * 3, (None, None)]
+
+
+def test_a_page_without_side_bars_shows_wider_images(
+    site: Path, settings: Settings, make: Any
+) -> None:
+    (site / "i/wide.png").write_bytes(make.file(Image.new("RGB", (1100, 20), "red")))
+    bars = "".join(f'<div class="md-sidebar md-sidebar--{n}" hidden>' for n in ("primary", "x"))
+    page = '<div class="md-content">{}<img src="i/wide.png"></div>'
+    lean = replace(settings, widths=(300, 1100), min_bytes=0)
+    for before, shown in (("", 760), (bars, 1026)):
+        text, _ = build(site, page.format(before), lean)
+        assert f'sizes="(max-width: {shown}px) 100vw, {shown}px"' in text
