@@ -41,10 +41,6 @@ class BusyError(SitecodecError):
     """So much work is waiting that no more is taken on."""
 
 
-class UnavailableError(SitecodecError):
-    """The payload is sound, but this installation lacks what would decode it."""
-
-
 @dataclass(frozen=True)
 class Found:
     """What there is under a URL."""
@@ -85,6 +81,7 @@ class Pictures:
         self._most_waiting = waiting
         self._lock = threading.Lock()
         self._slots = threading.Semaphore(os.cpu_count() or 1)
+        self._networks = threading.Lock()
         self._flights: dict[str, Future[bytes]] = {}
         self._waiting = 0
         self._used: int | None = None
@@ -147,7 +144,8 @@ class Pictures:
         """The file of a payload's picture, scaled down to `width` pixels if it is wider.
 
         None if there is no such payload. However many ask at once, it is decoded once. Raises
-        BusyError if too many wait already, UnavailableError, or what the decoder raises.
+        BusyError if too many wait already, ModelError where this installation lacks what would
+        decode it, or what else the decoder raises.
         """
         payload = self.file(digest)
         header = _header(payload) if payload else None
@@ -207,11 +205,17 @@ class Pictures:
     def _decode(self, payload: bytes, header: Header) -> Pixels:
         from sitecodec import codecs
 
-        if header.codec == "sd":
-            _require_torch()
-        with self._lock:
+        codec = codecs.get(header.codec)
+        if header.codec != "sd":
+            with self._lock:
+                self.decoded += 1
+            return codec.decode(payload)
+        from sitecodec.sd.networks import need_torch
+
+        need_torch()  # to say so before what else is missing
+        with self._networks:  # one takes all processors and gigabytes
             self.decoded += 1
-        return codecs.get(header.codec).decode(payload)
+            return codec.decode(payload)
 
     def _stamp(self, digest: str) -> _Stamp | None:
         """What changes when a file of the store does; None if there is none."""
@@ -297,12 +301,3 @@ def _compress(pixels: Pixels, extension: str, width: int | None) -> bytes:
     else:
         image.save(buffer, "JPEG", quality=92, subsampling="4:4:4")
     return buffer.getvalue()
-
-
-def _require_torch() -> None:
-    import importlib.util
-
-    if not all(importlib.util.find_spec(name) for name in ("torch", "diffusers")):
-        raise UnavailableError(
-            "this payload needs torch; install it: pip install 'sitecodec[torch]'"
-        )

@@ -26,7 +26,7 @@ from sitecodec import markup, worker
 from sitecodec.answers import as_json, immutable, safe, text
 from sitecodec.errors import ModelError, SitecodecError
 from sitecodec.own_host import foreign, is_own_host
-from sitecodec.pictures import FORMATS, BusyError, UnavailableError
+from sitecodec.pictures import FORMATS, BusyError
 from sitecodec.preview import PREFIX, Preview
 from sitecodec.preview_results import quick_quality
 
@@ -93,7 +93,7 @@ def _answer(
         response = text(503, str(error))
         response.headers["Retry-After"] = "1"
         return response
-    except (UnavailableError, ModelError) as error:
+    except ModelError as error:
         return text(501, str(error))
     except SitecodecError as error:
         return text(422 if name == "trial" else 500, str(error))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from sitecodec import codecs, pictures
-from sitecodec.errors import PayloadError
+from sitecodec.errors import ModelError, PayloadError
 from sitecodec.pictures import BusyError, Pictures
 from sitecodec.store import Store
 
@@ -43,6 +46,32 @@ def test_errors_are_not_kept(tmp_path: Path, make: Any, monkeypatch: pytest.Monk
         with pytest.raises(PayloadError):
             several.get(digest, "png")
     assert several.get(digest, "png")
+
+
+def test_sd_payloads_are_decoded_with_torch(
+    tmp_path: Path, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch", reason="torch is not installed (extra 'torch')")
+    pytest.importorskip("diffusers", reason="diffusers is not installed (extra 'torch')")
+    from sitecodec.codecs.sd import SdCodec
+    from sitecodec.models import registry
+    from tests import sd_models
+
+    monkeypatch.setenv(registry.ENVIRONMENT, str(tmp_path / "models"))
+    registry.add("tiny", str(sd_models.save(tmp_path / "tiny", sd_models.kl(), sd_models.unet())))
+    codec = SdCodec(preset="seed", device="cpu")  # which passes the U-Net, too
+    payload = codec.encode(make.photo(64, 96), 50)
+    several = store_of(tmp_path)
+    digest = several.keep(payload)
+    with ThreadPoolExecutor(4) as executor:
+        (shown,) = set(executor.map(lambda _: several.get(digest, "png"), range(4)))
+    assert shown
+    assert several.decoded == 1
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(shown))), codec.decode(payload))
+    registry.folder("tiny").rename(tmp_path / "away")
+    assert several.get(digest, "png") == shown
+    with pytest.raises(ModelError):
+        several.get(digest, "webp")
 
 
 def test_the_cache_forgets_what_was_not_used_for_longest(tmp_path: Path, make: Any) -> None:

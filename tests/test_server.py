@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -174,12 +175,7 @@ def test_a_payload_of_an_unknown_model_or_codec(running: Running) -> None:
 def test_sd_without_torch_names_the_line_to_install(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import importlib.util
-
-    real = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda n, *a: None if n == "torch" else real(n, *a)
-    )
+    monkeypatch.setitem(sys.modules, "diffusers", None)
     payload = pack(Header("sd", 1, 8, 8, 50.0), b"latents")
     path = f"/_sitecodec/{running.preview.pictures.keep(payload)}.png"
     status, _, body = running.ask(path)
