@@ -63,6 +63,25 @@
     for (const image of document.images) if (image.currentSrc === data.url) image.src = image.src;
   });
 
+  // Which pictures are still to come and in the window or close to it: they are decoded first.
+  const watch = () => {
+    const close = new Set();
+    const observer = new IntersectionObserver((entries) => {
+      for (const { target, isIntersecting } of entries)
+        if (isIntersecting) close.add(target);
+        else close.delete(target);
+      // Which of its files a browser has chosen, it does not say before that file is here.
+      const stems = Array.from(close)
+        .filter((image) => !image.complete)
+        .flatMap((image) => Array.from(
+          (image.closest("picture") || image).outerHTML.matchAll(/-([0-9a-f]{12})-\d+w\./g),
+          (match) => match[1]));
+      if (stems.length) container.controller.postMessage({ sitecodec: "near", stems });
+    }, { rootMargin: "25%" });
+    for (const image of document.images) observer.observe(image);
+  };
+  if (container.controller && self.IntersectionObserver) watch();
+
   const idle = self.requestIdleCallback || ((work) => setTimeout(work, 200));
   const later = () => idle(() => begin().catch(() => {}), { timeout: 4000 });
   if (document.readyState === "complete") later();

@@ -138,11 +138,35 @@
     return machine;
   };
 
-  // One picture at a time, in the order of the requests.
-  let queue = Promise.resolve();
+  // The pictures that are asked for and not decoded yet, in the order of the requests. One at a time
+  // is decoded: the first of those that a page says are in its window or close, else the first.
+  const queue = [];
+  let near = new Set();
+  let busy = false;
   let waiting = 0;
   // Milliseconds a pixel takes, for guesses.
   let speed = 5e-4;
+
+  const work = async () => {
+    if (busy) return;
+    busy = true;
+    for (;;) {
+      // Before choosing: meanwhile more is asked for, and the page may say what is near.
+      if (!machine) await ready().catch(() => {});
+      // One whose payload is still on its way holds nobody up; the store answers in any order, but
+      // soon, so that is waited for.
+      const able = queue.filter((job) => job.run || job.looking);
+      const job = able.find(({ stem }) => near.has(stem)) || able[0];
+      if (!job) break;
+      if (job.run) {
+        queue.splice(queue.indexOf(job), 1);
+        await job.run();
+      } else {
+        await job.looking;
+      }
+    }
+    busy = false;
+  };
 
   // Lets what came in meanwhile be handled; a timer would sleep.
   const channel = new MessageChannel();
@@ -257,30 +281,39 @@
   };
 
   // The answer to a request for the fallback at `address`, or null if it has to come from the network.
-  // The second promise ends with the work.
+  // The second promise ends when all is done.
   const answerTo = (address, stem, tell) => {
     const url = address.replace(/[?#].*$/, "");
+    const place = url.replace(/\.\w+$/, ".slat");
     let answered;
     const response = new Promise((resolve) => (answered = resolve));
-    const work = (async () => {
+    const job = { stem };
+    queue.push(job);
+    const look = async () => {
       await restore();
-      if (aside() || !prepared || bad.has(stem)) return;
-      const place = url.replace(/\.\w+$/, ".slat");
-      let cache, payload, kept;
-      try {
-        cache = await openStore();
-        kept = await cache.match(place);
-        if (!kept) {
-          // What the browser still has from before costs neither bytes nor time.
-          const had = await fetch(address, { cache: "only-if-cached", mode: "same-origin" })
-            .catch(() => null);
-          if (had?.ok) return answered(had);
+      if (aside() || !prepared || bad.has(stem)) return null;
+      const cache = await openStore();
+      const found = await cache.match(place);
+      return { cache, kept: found ? new Uint8Array(await found.arrayBuffer()) : null };
+    };
+    const serve = async () => {
+      // No network, or no storage, is not the payload's fault.
+      const found = await (job.looking = look().catch(() => null));
+      if (!found) return;
+      const { cache, kept } = found;
+      let payload = kept;
+      if (!kept) {
+        job.looking = undefined;
+        // What the browser still has from before costs neither bytes nor time.
+        const had = await fetch(address, { cache: "only-if-cached", mode: "same-origin" })
+          .catch(() => null);
+        if (had?.ok) return answered(had);
+        try {
+          const came = await fetch(place, { cache: "no-store" });
+          payload = came.ok ? new Uint8Array(await came.arrayBuffer()) : null;
+        } catch {
+          return;
         }
-        const came = kept || (await fetch(place, { cache: "no-store" }));
-        payload = came.ok ? new Uint8Array(await came.arrayBuffer()) : null;
-      } catch {
-        // No network, or no storage: not the payload's fault.
-        return;
       }
       let cost = 0;
       let streaming = false;
@@ -291,12 +324,19 @@
         cost = width * height * speed;
         if (waiting + cost > PATIENCE && waiting) return;
         waiting += cost;
-        const turn = queue.then(() => decode(payload, width, height, (made) => {
-          streaming = true;
-          answered(made);
-        }));
-        queue = turn.catch(() => {});
-        const ms = await turn;
+        const since = now();
+        const ms = await new Promise((resolve, reject) => {
+          job.run = () => {
+            // Others took longer than was thought.
+            if (now() - since > PATIENCE) return resolve(null);
+            return decode(payload, width, height, (made) => {
+              streaming = true;
+              answered(made);
+            }).then(resolve, reject);
+          };
+          work();
+        });
+        if (ms === null) return;
         log.push({ url, bytes: payload.length, cached: !!kept, ms, pixels: width * height });
         if (log.length > LOGGED) log.shift();
         if (!kept) await cache.put(place, new Response(payload)).catch(() => {});
@@ -309,8 +349,12 @@
       } finally {
         waiting = Math.max(0, waiting - cost);
       }
-    })().finally(() => answered(null));
-    return { response, work };
+    };
+    const served = serve().finally(() => {
+      if (queue.includes(job)) queue.splice(queue.indexOf(job), 1);
+      answered(null);
+    });
+    return { response, served };
   };
 
   // A payload is gone: perhaps the site no longer has a worker. Then browsers would keep it.
@@ -337,17 +381,18 @@
       const client = await self.clients.get(event.clientId);
       client?.postMessage({ sitecodec: "failed", url: request.url });
     };
-    const { response, work } = answerTo(request.url, stem, tell);
-    event.waitUntil(work);
+    const { response, served } = answerTo(request.url, stem, tell);
+    event.waitUntil(served);
     event.respondWith(response.then((made) => made || fetch(request)));
   });
 
   self.addEventListener("message", (event) => {
     const what = event.data?.sitecodec;
     if (what === "prepare") event.waitUntil(prepare());
+    if (what === "near") near = new Set(event.data.stems);
     if (what === "report")
       event.waitUntil(restore().then(() => event.ports[0]?.postMessage(
-        { version: site.version, prepared, aside: aside(), log })));
+        { version: site.version, prepared, failures, aside: aside(), log })));
   });
 
   self.addEventListener("install", (event) => {

@@ -1,0 +1,124 @@
+"""What a page shows, and what the worker says of itself."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import time
+
+import numpy as np
+
+from sitecodec import codecs
+from tests.browser.serving import BLUE, RED
+
+REPORT = """async () => {
+  const found = await navigator.serviceWorker.getRegistration();
+  if (!found?.active) return null;
+  return new Promise((resolve) => {
+    const channel = new MessageChannel();
+    channel.port1.onmessage = ({ data }) => resolve(data);
+    found.active.postMessage({ sitecodec: "report" }, [channel.port2]);
+    setTimeout(() => resolve(null), 3000);
+  });
+}"""
+
+# SHA-256 of all pixels in order as RGBA, and one pixel of the middle. '' for a broken image.
+SEEN = """async (image) => {
+  if (!image.complete) await new Promise((done) => (image.onload = image.onerror = done));
+  if (!image.naturalWidth) return ["", []];
+  await image.decode();
+  const canvas = document.createElement("canvas");
+  canvas.width = image.naturalWidth;
+  canvas.height = image.naturalHeight;
+  const context = canvas.getContext("2d", { colorSpace: "srgb" });
+  context.drawImage(image, 0, 0);
+  const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
+  const middle = 4 * (canvas.width * (canvas.height >> 1) + (canvas.width >> 1));
+  return [btoa(String.fromCharCode(...hash)), Array.from(data.subarray(middle, middle + 3))];
+}"""
+
+
+def report(page):
+    """What the worker says of itself; None if there is none."""
+    return page.evaluate(REPORT)
+
+
+def wait_until_prepared(page, seconds=30):
+    """Wait until the worker has engine and model; returns its report."""
+    return wait_for_report(page, lambda told: told["prepared"], seconds)
+
+
+def wait_for_report(page, wanted, seconds=30):
+    end = time.monotonic() + seconds
+    pause = 30.0
+    while time.monotonic() < end:
+        told = report(page)
+        if told and wanted(told):
+            return told
+        # Less and less often: a browser looks for a new version when the old one has rested.
+        page.wait_for_timeout(pause)
+        pause = min(2500, 1.4 * pause)
+    raise AssertionError(f"the worker came to nothing: {report(page)}")
+
+
+def visit_twice(page, url):
+    """A first visit that ends with engine and model in place, then a second."""
+    page.goto(url)
+    wait_until_prepared(page)
+    page.goto(url)
+
+
+def stop_workers(context, page):
+    """End all service workers, as a browser does that needs their memory."""
+    session = context.new_cdp_session(page)
+    session.send("ServiceWorker.enable")
+    session.send("ServiceWorker.stopAllWorkers")
+    page.wait_for_timeout(300)
+    session.detach()
+
+
+def insert(page, address, name):
+    """Put an image into the page that is open."""
+    page.evaluate(
+        "([address, name]) => { const image = new Image(); image.id = name; image.src = address;"
+        " document.body.append(image); }",
+        [address, name],
+    )
+
+
+@functools.lru_cache(maxsize=512)
+def digest(payload):
+    """What SEEN makes of the picture that Python decodes."""
+    pixels = codecs.get("web").decode(payload)
+    opaque = np.dstack((pixels, np.full(pixels.shape[:2], 255, np.uint8)))
+    return base64.b64encode(hashlib.sha256(opaque).digest()).decode()
+
+
+def shown(page, names, payloads=None):
+    """What images show, by id, a word each (see `shows`). `payloads` are the payloads by id."""
+    found = page.evaluate(
+        f"(ids) => Promise.all(ids.map((id) => ({SEEN})(document.getElementById(id))))",
+        list(names),
+    )
+    return {
+        name: _word(seen, middle, (payloads or {}).get(name))
+        for name, (seen, middle) in zip(names, found, strict=True)
+    }
+
+
+def shows(page, name, payload=None):
+    """What an image shows: 'payload', 'avif', 'jpeg', 'broken' or 'something else'."""
+    return shown(page, [name], {name: payload})[name]
+
+
+def _word(seen, middle, payload):
+    if not seen:
+        return "broken"
+    if payload is not None and seen == digest(payload):
+        return "payload"
+    for word, colour in (("avif", RED), ("jpeg", BLUE)):
+        if np.abs(np.subtract(middle, colour)).max() < 12:
+            return word
+    return "something else"

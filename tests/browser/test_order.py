@@ -1,0 +1,92 @@
+"""In which order pictures are decoded, and that one too many does not wait for ever."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser.looking import (
+    report,
+    shown,
+    shows,
+    stop_workers,
+    visit_twice,
+    wait_for_report,
+)
+from tests.browser.serving import blank
+
+NAMES = "abcdefgh"
+PAYLOADS = {name: blank(96, 64, name.encode()) for name in NAMES}
+
+
+@pytest.fixture
+def pictures(site):
+    """The markup of eight pictures."""
+    return [site.add(*item) for item in PAYLOADS.items()]
+
+
+def decoded(page):
+    """The names of the pictures, in the order in which they were decoded."""
+    log = wait_for_report(page, lambda told: len(told["log"]) >= len(NAMES))["log"]
+    return "".join(entry["url"].rpartition("/")[2][0] for entry in log)
+
+
+def test_the_first_that_is_asked_for_comes_first_however_the_store_answers(
+    site, page, context, pictures
+):
+    site.page("index.html", "".join(pictures))
+    # The first waits longest for what it has asked of the store.
+    slow = "await new Promise((d) => setTimeout(d, 50 * (8 - queue.indexOf(job))));$&"
+    site.change(("const found = await cache.match(place);", slow))
+    visit_twice(page, site.url)
+    decoded(page)
+    # Now the payloads are in the store. A worker that begins anew gets all requests at once.
+    stop_workers(context, page)
+    page.evaluate(
+        "(urls) => { for (const src of urls) document.body.append(Object.assign(new Image(),"
+        " { src })); }",
+        [site.address(name) + "?again" for name in NAMES],
+    )
+    assert decoded(page) == NAMES
+
+
+def test_a_payload_on_its_way_holds_nobody_up(site, page, pictures):
+    site.page("index.html", "".join(pictures))
+    site.delays[site.path("a", "slat").name] = 1.5
+    visit_twice(page, site.url)
+    assert decoded(page)[-1] == "a"
+    assert shows(page, "a", PAYLOADS["a"]) == "payload"
+
+
+def test_what_is_in_the_window_comes_first(site, page, context, pictures):
+    far = "<p style='height:9000px'></p>"
+    site.page("index.html", "".join(pictures[:6]) + far + "".join(pictures[6:]))
+    # Only for this test: wait for the page's word, which comes with its first frame.
+    site.change(
+        ("if (busy) return;", "if (busy || !near.size) return;"),
+        ("near = new Set(event.data.stems);", "$& work();"),
+    )
+    visit_twice(page, site.url)
+    decoded(page)
+    stop_workers(context, page)
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    page.reload()  # where the window was
+    order = decoded(page)
+    assert order == "gh" + NAMES[:6]
+    assert page.errors == []
+
+
+def test_who_would_wait_too_long_goes_to_the_network(site, page, pictures):
+    site.page("index.html", "".join(pictures))
+    # All come into the queue before the first is decoded, which takes longer than was thought.
+    site.change(
+        ("PATIENCE = 8000", "PATIENCE = 1000"),
+        ("let speed = 5e-4;", "const speed = 0;"),
+        ("speed = (speed + (now() - began) / (width * height)) / 2;", ""),
+        ("answer(new Response(picture,", "await new Promise((d) => setTimeout(d, 300)), $&"),
+    )
+    visit_twice(page, site.url)
+    seen = shown(page, NAMES, PAYLOADS)
+    assert seen["a"] == "payload"
+    assert seen["h"] == "avif"
+    assert not report(page)["aside"]
+    assert page.errors == []

@@ -1,0 +1,120 @@
+"""The same pixels in Chromium and Firefox as in Python: every golden, and fifty random pictures.
+
+No driver here can steer Firefox, so the page visits twice by itself and posts what it saw.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sitecodec import codecs
+from sitecodec.payload import read_header
+from tests.browser.looking import REPORT, SEEN, digest
+from tests.browser.serving import serving
+from tests.conftest import make_photo, make_text
+
+FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
+GOLDENS = Path(__file__).resolve().parent.parent / "goldens"
+RANDOM = 50
+_PREFERENCES = {
+    "app.update.enabled": False,
+    "browser.shell.checkDefaultBrowser": False,
+    "datareporting.policy.dataSubmissionEnabled": False,
+    "browser.aboutwelcome.enabled": False,
+    "network.captive-portal-service.enabled": False,
+    "network.connectivity-service.enabled": False,
+}
+_SCRIPT = f"""<script>
+const report = {REPORT};
+const look = {SEEN};
+addEventListener("load", async () => {{
+  const seen = {{}};
+  for (const image of document.images) seen[image.id] = (await look(image))[0];
+  const told = await report();
+  await fetch("/", {{ method: "POST", body: JSON.stringify({{ seen, told }}) }});
+  if (location.search) return;
+  while (!(await report())?.prepared) await new Promise((done) => setTimeout(done, 100));
+  location.search = "?second";
+}});
+</script>"""
+
+
+def random_payload(seed):
+    """A photograph, letters or noise, of any size and quality."""
+    rng = np.random.default_rng(seed)
+    height, width = (int(n) for n in rng.integers(1, 200, 2))
+    if seed % 3 == 0:
+        pixels = make_photo(height, width, seed)
+    elif seed % 3 == 1:
+        pixels = make_text(height, width, seed)
+    else:
+        pixels = rng.integers(0, 256, (height, width, 3), np.uint8)
+    return codecs.get("web").encode(pixels, float(rng.uniform(0, 100)))
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """A site of all of them, and the payloads by the ids of their images."""
+    payloads = {path.stem: path.read_bytes() for path in sorted(GOLDENS.glob("*.slat"))}
+    payloads = {name: p for name, p in payloads.items() if read_header(p).codec == "web"}
+    assert len(payloads) >= 8
+    payloads |= {f"random{seed}": random_payload(seed) for seed in range(RANDOM)}
+    with serving(tmp_path_factory.mktemp("pixels") / "site") as site:
+        site.page("index.html", _SCRIPT + "".join(site.add(*item) for item in payloads.items()))
+        yield site, payloads
+
+
+@pytest.fixture
+def posted(pictures):
+    """Waits for what the page posts on its two visits."""
+    site, _ = pictures
+    site.posted.clear()
+
+    def wait(going_on, pause):
+        end = time.monotonic() + 90
+        while len(site.posted) < 2 and time.monotonic() < end and going_on():
+            pause(0.2)
+        return [json.loads(text) for text in site.posted]
+
+    return wait
+
+
+def check(visits, payloads):
+    first, second = visits
+    wanted = {name: digest(payload) for name, payload in payloads.items()}
+    assert not set(wanted.values()) & set(first["seen"].values())
+    assert len(second["told"]["log"]) == len(payloads)
+    assert {n: seen for n, seen in second["seen"].items() if seen != wanted[n]} == {}
+
+
+def test_chromium_shows_the_same_pixels(pictures, posted, page):
+    site, payloads = pictures
+    page.goto(site.url)
+    check(posted(lambda: True, lambda s: page.wait_for_timeout(1000 * s)), payloads)
+
+
+@pytest.mark.skipif(FIREFOX is None, reason="there is no Firefox here")
+def test_firefox_shows_the_same_pixels(pictures, posted, tmp_path):
+    site, payloads = pictures
+    (tmp_path / "user.js").write_text(
+        "".join(f"user_pref({json.dumps(k)}, {json.dumps(v)});\n" for k, v in _PREFERENCES.items())
+    )
+    command = [FIREFOX, "--headless", "--no-remote", "--profile", str(tmp_path), site.url]
+    firefox = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        visits = posted(lambda: firefox.poll() is None, time.sleep)
+    finally:
+        firefox.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            firefox.wait(20)
+    if not visits:
+        pytest.skip("Firefox did not open the page")
+    check(visits, payloads)
