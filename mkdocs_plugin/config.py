@@ -39,6 +39,9 @@ class SitecodecConfig(base.Config):  # type: ignore[no-untyped-call]
     originals = c.Type(str, default=Settings.originals)
     """'keep', or 'drop' to remove encoded sources that nothing in the built site names."""
 
+    placeholder = c.Type(str, default=Settings.placeholder)
+    """What stands in an image's place while it loads: blur, colour or off."""
+
     store = c.Type(str, default=Settings.store.as_posix())
     """Folder of the store, relative to mkdocs.yml; not inside docs_dir or site_dir."""
 

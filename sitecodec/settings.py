@@ -29,7 +29,7 @@ class Settings:
 
     widths: tuple[int, ...] = ()
     """Widths in pixels to make of each image, none wider than its source; the widest is the limit.
-    Without any, once and twice the content width of the theme, at most 1920."""
+    Without any, half, once and twice the content width of the theme, at most 1920."""
 
     exclude: tuple[str, ...] = ()
     """Globs of images or pages to leave alone: `assets/logo.png`, `blog/**`; `*-logo.png` and other
@@ -47,6 +47,10 @@ class Settings:
     originals: str = "keep"
     """'keep' leaves the author's files in the built site; 'drop' removes those that were encoded
     and that no file of the site names any more. Links from other sites to them then break."""
+
+    placeholder: str = "off"
+    """What stands in an image's place while it loads: 'blur', 'colour' or 'off'. It adds up to 200
+    bytes to the page for each image; the image covers it, without any script."""
 
     store: Path = Path(".cache/sitecodec")
     """Folder of the store, relative to the configuration file."""
@@ -72,6 +76,10 @@ class Settings:
         _check_range("workers", self.workers, 0, 1024)
         if self.originals not in ("keep", "drop"):
             raise SettingsError(f"originals must be 'keep' or 'drop', not {self.originals!r}")
+        if self.placeholder not in ("off", "colour", "blur"):
+            raise SettingsError(
+                f"placeholder must be 'blur', 'colour' or 'off', not {self.placeholder!r}"
+            )
         if self.browser not in ("auto", "always", "never"):
             raise SettingsError(
                 f"browser must be 'auto', 'always' or 'never', not {self.browser!r}"

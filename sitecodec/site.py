@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from sitecodec import assets, jobs, manifest, markup, urls, worker
+from sitecodec import assets, jobs, manifest, markup, placeholder, urls, worker
 from sitecodec.errors import ImageError, SiteError
 from sitecodec.files import File, printable
 from sitecodec.findings import Findings, problems
@@ -70,7 +70,8 @@ def rewrite_site(
     encoded = _encode(site, settings, files, findings, background_width, progress)
     account = _account(pages, findings, len(names))
     script = _script(site, settings, account)
-    offers = Offers(site, root, encoded, template, script, left=findings.rows)
+    placeholders = _placeholders(site, settings, encoded)
+    offers = Offers(site, root, encoded, template, script, placeholders, findings.rows)
     rewritten = sum(rewrite(offers, page) for page in pages)
     for sheet in sheets:
         rewrite(offers, sheet)
@@ -158,6 +159,16 @@ def _script(site: Path, settings: Settings, account: worker.Account) -> str:
     if settings.browser == "never" or not (wanted or earlier):
         return ""
     return worker.registration(settings.asset_dir)[0]
+
+
+def _placeholders(
+    site: Path, settings: Settings, encoded: Mapping[str, assets.Image]
+) -> dict[str, str]:
+    if settings.placeholder == "off":
+        return {}
+    store = Store(settings.store)
+    kind = settings.placeholder
+    return {path: placeholder.declarations(kind, site, i, store) for path, i in encoded.items()}
 
 
 def _encode(

@@ -38,6 +38,7 @@ def test_every_setting_can_be_loaded(tmp_path):
         min_bytes = 0
         max_pixels = 1000
         originals = "drop"
+        placeholder = "blur"
         store = "../cache"
         templates = "overrides"
         workers = 2
@@ -54,6 +55,7 @@ def test_every_setting_can_be_loaded(tmp_path):
         min_bytes=0,
         max_pixels=1000,
         originals="drop",
+        placeholder="blur",
         store=base / "../cache",
         templates=base / "overrides",
         workers=2,
