@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from sitecodec import assets, jobs, manifest, markup, placeholder, urls, worker
+from sitecodec import assets, hosting, jobs, manifest, markup, placeholder, urls, worker
 from sitecodec.errors import ImageError, SiteError
 from sitecodec.files import File, printable
 from sitecodec.findings import Findings, problems
@@ -92,6 +92,7 @@ def rewrite_site(
         rewritten=rewritten,
         removed=removed,
         worker=worker.describe(account, settings.browser, included=bool(script)),
+        hosting=tuple(hosting.notes(site, settings.asset_dir, base_path)) if script else (),
     )
 
 

@@ -85,6 +85,9 @@ class Summary:
     worker: str = ""
     """Whether the site got the service worker and why, in a line or two."""
 
+    hosting: tuple[str, ...] = ()
+    """What the host's set-up still needs for it, a line each."""
+
     @property
     def encoded(self) -> tuple[ImageRow, ...]:
         """The images that pages now offer in other formats."""
@@ -132,6 +135,8 @@ def table(summary: Summary) -> str:
     lines += _reasons("no payload, only AVIF", [r for r in rows if r.payload is None])
     if summary.worker:
         lines += ["", *textwrap.wrap(summary.worker, _WIDTH)]
+    for note in summary.hosting:
+        lines += textwrap.wrap(f"host: {note}", _WIDTH, subsequent_indent="  ")
     return "\n".join(line.rstrip() for line in lines)
 
 

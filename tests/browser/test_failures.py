@@ -7,7 +7,7 @@ import zlib
 
 import numpy as np
 
-from sitecodec import codecs, worker
+from sitecodec import codecs, hosting, worker
 from sitecodec.errors import PayloadError
 from tests.browser.looking import (
     insert,
@@ -134,6 +134,9 @@ def test_policies_that_forbid_it(new_site, new_page, photos):
     for policy, site, _ in visits:
         site.page("index.html", site.add("a", photos[0]))
         site.headers["Content-Security-Policy"] = policy
+        # The build says so, if the policy stands in the host's configuration.
+        (site.root / "_headers").write_text(f"/*\n  Content-Security-Policy: {policy}\n")
+        assert hosting.notes(site.root, FOLDER)[0].startswith("_headers: the policy"), policy
     for _ in range(2):
         for _, site, page in visits:
             page.goto(site.url)
@@ -147,10 +150,13 @@ def test_policies_that_forbid_it(new_site, new_page, photos):
 
 def test_a_strict_policy_that_allows_it(site, page, photos):
     site.page("index.html", site.add("a", photos[0]))
-    site.headers["Content-Security-Policy"] = (
+    policy = (
         "default-src 'none'; img-src 'self' data:; style-src 'unsafe-inline';"
         " script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; worker-src 'self'"
     )
+    site.headers["Content-Security-Policy"] = policy
+    (site.root / "_headers").write_text(f"/*\n  Content-Security-Policy: {policy}\n")
+    assert not [note for note in hosting.notes(site.root, FOLDER) if "policy" in note]
     visit_twice(page, site.url)
     assert shows(page, "a", photos[0]) == "payload"
     assert page.errors == []

@@ -1,0 +1,109 @@
+"""sitecodec.headers: what hosts' configuration files ask for."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sitecodec import headers
+
+
+def found(site, path, name="x-a"):
+    return [value for _, value in headers.values(headers.read(site), path, name)]
+
+
+@pytest.fixture
+def site(tmp_path):
+    (tmp_path / "site").mkdir()
+    return tmp_path / "site"
+
+
+def test_no_files_give_no_rules(site):
+    assert headers.read(site) == []
+
+
+def test_underscore_headers(site):
+    (site / "_headers").write_text(
+        "# all\n/*\n  X-A: one\n  ! X-B\n/blog/:year/index.html\n\tX-A: two: 2\n"
+        "https://example.org/c\n  x-a: three\n\n  X-C\n"
+    )
+    assert found(site, "/") == ["one"]
+    assert found(site, "/blog/2024/index.html") == ["one", "two: 2"]
+    assert found(site, "/blog/2024/x/index.html") == ["one"]
+    assert found(site, "/c") == ["one", "three"]
+    assert headers.values(headers.read(site), "/", "x-a") == [("_headers", "one")]
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_netlify(site, beside):
+    place = site.parent if beside else site
+    (place / "netlify.toml").write_text(
+        '[[headers]]\nfor = "/assets/*"\n[headers.values]\nX-A = """\none,\ntwo"""\nX-B = "b"\n'
+    )
+    assert found(site, "/assets/x.js") == ["one, two"]
+    assert found(site, "/other.js") == []
+
+
+@pytest.mark.parametrize(
+    ("source", "path", "applies"),
+    [
+        ("/(.*)", "/", True),
+        ("/(.*)", "/a/b", True),
+        ("/:path*", "/a/b", True),
+        ("/:file(.*\\.js)", "/a.js", True),
+        ("/:file(.*\\.js)", "/a.css", False),
+        ("/:name.js", "/a.js", True),
+        ("/:name.js", "/a/b.js", False),
+        ("/a.js", "/abjs", False),
+    ],
+)
+def test_vercel(site, source, path, applies):
+    entry = {"source": source, "headers": [{"key": "X-A", "value": "v"}]}
+    conditional = entry | {"has": [{"type": "host", "value": "other"}]}
+    (site / "vercel.json").write_text(json.dumps({"headers": [entry, conditional]}))
+    assert found(site, path) == ["v"] * applies
+
+
+def test_htaccess(site):
+    (site / ".htaccess").write_text(
+        """
+        # Header set X-A "comment"
+        <IfModule mod_headers.c>
+          Header always set X-A "one \\"quoted\\""
+          <FilesMatch "\\.(avif|js)$">
+            Header set X-A two
+          </FilesMatch>
+          <Files "only.js">
+            Header append X-A \\
+              three
+          </Files>
+        </IfModule>
+        <If "%{HTTP_HOST} == 'x'">
+          Header set X-A unknown
+        </If>
+        Header set X-A conditional env=SOME
+        Header unset X-B
+        """
+    )
+    assert found(site, "/") == ['one "quoted"']
+    assert found(site, "/a/b.js") == ['one "quoted"', "two"]
+    assert found(site, "/only.js") == ['one "quoted"', "two", "three"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("vercel.json", "{"),
+        ("vercel.json", "[]"),
+        ("vercel.json", '{"headers": [{"source": "/(", "headers": [{"key": "a", "value": "b"}]}]}'),
+        ("netlify.toml", "headers = 1"),
+        ("netlify.toml", "[[headers]]"),
+        (".htaccess", '<FilesMatch "(">\nHeader set X-A b\n</FilesMatch>'),
+        ("_headers", "\x00\x00"),
+    ],
+)
+def test_broken_files_are_their_host_s_matter(site, name, text):
+    (site / name).write_text(text)
+    (site / "_headers").write_text("/*\n  X-B: b\n")
+    assert [rule.name for rule in headers.read(site) if rule.name == "X-B"] == ["X-B"]
