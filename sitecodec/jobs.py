@@ -7,38 +7,28 @@ store. Answering from the store imports neither numpy nor Pillow nor the engine.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
-import math
 import os
 import stat
 from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from sitecodec import codecs
+from sitecodec import codecs, trials
 from sitecodec.errors import ImageError, SitecodecError, StoreError
+from sitecodec.outcome import Outcome, Variant, by_width, pack, unpack
 from sitecodec.settings import Settings
 from sitecodec.store import Store, key
 
-if TYPE_CHECKING:
-    from sitecodec import gate
-    from sitecodec.codecs import Pixels
+__all__ = ["Job", "Outcome", "Variant", "by_width", "encode_image", "recall", "run"]
 
-ENCODE_VERSION = "3"
+ENCODE_VERSION = "4"
 """Part of every store key: raised whenever this package would encode the same source otherwise."""
 
 _CODEC = "web"
-_FORMATS = ("slat", "avif", "webp", "png", "jpeg")
-_MAGIC = b"SCO1"
-_MAX_HEADER = 1 << 20
 # Outcomes that wait to be consumed hold memory: so many jobs are in flight at once and no more.
 _IN_FLIGHT = 32
-
-# A JPEG takes the source's place as the fallback only if it is smaller by a tenth.
-_WORTH_IT = 0.9
 
 _log = logging.getLogger("sitecodec")
 
@@ -51,54 +41,12 @@ class Job:
     settings: Settings
 
 
-@dataclass(frozen=True)
-class Variant:
-    """One encoded file of a source."""
-
-    format: str
-    """'slat', 'avif', 'webp', 'png' or 'jpeg'; WebP and PNG are lossless."""
-
-    width: int
-    height: int
-    data: bytes
-
-    score: float | None
-    """SSIMULACRA2 score against the source, None where it was not measured."""
-
-    quality: float
-    """The quality that the encoder was given; 0 where it was given none."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a source. Picklable."""
-
-    width: int
-    """Pixels, upright; 0 if the source was left alone without decoding it."""
-
-    height: int
-    source_bytes: int
-
-    variants: tuple[Variant, ...]
-    """Widest first, and of a width best first: 'slat', then 'avif' or 'webp', then the fallback
-    ('jpeg' or 'png'), as far as they exist; none if left alone entirely."""
-
-    reason: str
-    """Why there is no payload of the widest size; '' if there is one."""
-
-    score: float | None = None
-    """SSIMULACRA2 score of the payload, kept or not; None if none was made."""
-
-    worst_tile: float | None = None
-    """The lowest score of a part of the payload's picture; None if no payload was made."""
-
-
 def encode_image(job: Job) -> Outcome:
     """Encode one source, without the store.
 
     Raises ImageError if the source cannot be read, is damaged or is over the limits.
     """
-    return _encode(job, _read(job.source))
+    return _encode(job, _read(job.source), {})
 
 
 def recall(job: Job, store: Store) -> Outcome | None:
@@ -115,15 +63,6 @@ def recall(job: Job, store: Store) -> Outcome | None:
     except OSError as error:
         raise _unreadable(job.source, error) from error
     return _stored(store, _key(digest, job.settings))
-
-
-def by_width(outcome: Outcome) -> list[dict[str, Variant]]:
-    """The variants of each width by format, widest first, without any not under the source."""
-    widths: dict[int, dict[str, Variant]] = {}
-    for variant in outcome.variants:
-        if len(variant.data) < outcome.source_bytes:
-            widths.setdefault(variant.width, {})[variant.format] = variant
-    return list(widths.values())
 
 
 def run(
@@ -162,7 +101,7 @@ def run(
                 yield from ((job, outcome) for job in group)
                 continue
             if executor is None:
-                result = _work(group[0])
+                result = _work(group[0], store)
                 writable = _keep(writable, result)
                 yield from ((job, result[1]) for job in group)
                 continue
@@ -171,7 +110,7 @@ def run(
                     writable = _keep(writable, result)
                     yield from ((job, result[1]) for job in group_done)
             try:
-                pending[executor.submit(_work, group[0])] = group
+                pending[executor.submit(_work, group[0], store)] = group
             except RuntimeError as error:  # it was shut down, or its processes have died
                 broken = _broken(group[0], error)
                 yield from ((job, broken) for job in group)
@@ -184,20 +123,40 @@ def run(
             future.cancel()
 
 
-_Result = tuple[str, Outcome | SitecodecError]
-"""The store key of the bytes that were really read ('' for an error), and what came of them."""
+_Result = tuple[dict[str, bytes], Outcome | SitecodecError]
+"""What is to be kept in the store, by keys of the bytes that were really read, and what came of
+them."""
 
 
-def _work(job: Job) -> _Result:
+def _work(job: Job, store: Store | None) -> _Result:
     """What an executor runs: never raises, so that one image cannot stop the others."""
     try:
         data = _read(job.source)
-        return _key(hashlib.sha256(data).digest(), job.settings), _encode(job, data)
+        digest = hashlib.sha256(data).digest()
+        measured = key("trials", trials.VERSION, digest)
+        memos = trials.unpack(store.get(measured) if store else None)
+        outcome = _encode(job, data, memos)
+        entries = {_key(digest, job.settings): pack(outcome)}
+        if memos:
+            entries[measured] = trials.pack(memos)
+        return entries, outcome
     except SitecodecError as error:
-        return "", error
+        return {}, error
     except Exception as error:
         _log.debug("unexpected error in %s", job.source, exc_info=True)
-        return "", _broken(job, error)
+        return {}, _broken(job, error)
+
+
+def _encode(job: Job, data: bytes, memos: trials.Memos) -> Outcome:
+    if len(data) < job.settings.min_bytes:
+        return Outcome(0, 0, len(data), (), "too small")
+    # Imported here, so that a warm build does without numpy, Pillow and the engine.
+    from sitecodec import images, variants
+
+    source = images.load(data, str(job.source), job.settings.max_pixels)
+    if isinstance(source, images.LeftAlone):
+        return Outcome(0, 0, len(data), (), source.reason)
+    return variants.encode(source, len(data), job.settings, memos)
 
 
 def _broken(job: Job, error: BaseException) -> ImageError:
@@ -212,7 +171,7 @@ def _finished(pending: dict[Future[_Result], list[Job]]) -> Iterator[tuple[list[
     for future in wait(pending, return_when=FIRST_COMPLETED).done:
         group = pending.pop(future)
         error = future.exception()
-        yield group, ("", _broken(group[0], error)) if error else future.result()
+        yield group, ({}, _broken(group[0], error)) if error else future.result()
 
 
 def _stored(store: Store | None, name: str) -> Outcome | None:
@@ -221,91 +180,15 @@ def _stored(store: Store | None, name: str) -> Outcome | None:
 
 
 def _keep(store: Store | None, result: _Result) -> Store | None:
-    """Put an outcome into the store; returns the store while it can be written to."""
-    name, outcome = result
-    if store and isinstance(outcome, Outcome):
+    """Put what a job has found into the store; returns the store while it can be written to."""
+    if store:
         try:
-            store.put(name, pack(outcome))
+            for name, data in result[0].items():
+                store.put(name, data)
         except StoreError as error:
             _log.warning("%s", error)
             return None
     return store
-
-
-def _encode(job: Job, data: bytes) -> Outcome:
-    if len(data) < job.settings.min_bytes:
-        return Outcome(0, 0, len(data), (), "too small")
-    # Imported here, so that a warm build does without numpy, Pillow and the engine.
-    from sitecodec import gate, images
-    from sitecodec.codecs.web import WebCodec
-
-    settings = job.settings
-    source = images.load(data, str(job.source), settings.max_pixels)
-    if isinstance(source, images.LeftAlone):
-        return Outcome(0, 0, len(data), (), source.reason)
-    size = source.width, source.height
-    variants: list[Variant] = []
-    first: gate.Verdict | None = None
-    hints: gate.Hints | None = None
-    limits = dict.fromkeys(_FORMATS, len(data))
-    for width in _widths(source.width, settings.widths):
-        narrower = width < source.width
-        pixels = images.resized(source.pixels, width) if narrower else source.pixels
-        verdict = gate.choose(pixels, len(data), settings, WebCodec(), hints)
-        hints = verdict.hints
-        added = _variants(pixels, verdict, len(data), settings)
-        first = first or verdict
-        kept = [v for v in added if len(v.data) <= limits[v.format]]
-        if variants and all(v.format == "slat" for v in kept):
-            continue  # nearly as large as the wider one
-        if not kept:
-            break
-        variants += kept
-        limits.update((v.format, int(_WORTH_IT * len(v.data))) for v in kept)
-    assert first is not None
-    scores: tuple[float | None, float | None] = (None, None)
-    if first.tried:
-        tile = first.tried.worst_tile
-        scores = first.tried.score, tile if math.isfinite(tile) else None
-    return Outcome(*size, len(data), tuple(variants), first.reason, *scores)
-
-
-def _widths(source: int, wanted: tuple[int, ...]) -> list[int]:
-    """The widths to make of a source, widest first; never wider than the source is."""
-    narrower = sorted((width for width in wanted if width < source), reverse=True)
-    whole = not wanted or source <= max(wanted)
-    return [source, *narrower] if whole else narrower
-
-
-def _variants(
-    pixels: Pixels, verdict: gate.Verdict, source_bytes: int, settings: Settings
-) -> list[Variant]:
-    """The files of one width, best first; none if none is smaller than the source."""
-    from sitecodec import images, metrics
-
-    height, width = pixels.shape[:2]
-    made: list[Variant] = []
-    for name, file in (("slat", verdict.payload), ("avif", verdict.avif)):
-        if file:
-            made.append(Variant(name, width, height, file.data, file.score, file.quality))
-    lossless = verdict.lossless
-    if lossless and lossless.format == "webp":
-        made.append(Variant("webp", width, height, lossless.data, 100.0, 0))
-    if not made and not lossless:
-        return []
-    # Another generation of loss must buy something; else the source itself is the fallback.
-    limit = int(source_bytes * _WORTH_IT)
-    fallbacks: list[Variant] = []
-    if verdict.graphics:
-        png = lossless if lossless and lossless.format == "png" else images.png(pixels)
-        fallbacks.append(Variant("png", width, height, png.data, 100.0, 0))
-    jpeg = images.jpeg_fallback(pixels, limit)
-    if not fallbacks or len(jpeg) < len(fallbacks[0].data):
-        shown = images.decode(jpeg)
-        if metrics.worst_tile(pixels, shown) >= settings.min_tile_score:
-            fallbacks.append(Variant("jpeg", width, height, jpeg, None, 0))
-    made += [v for v in fallbacks[-1:] if len(v.data) <= limit]
-    return made
 
 
 def _key(digest: bytes, settings: Settings) -> str:
@@ -341,64 +224,3 @@ def _read(source: Path) -> bytes:
 def _unreadable(source: Path, error: OSError) -> ImageError:
     what = (error.strerror or str(error)).lower()
     return ImageError(f"{source}: cannot be read ({what}); mend the path or its permissions")
-
-
-def pack(outcome: Outcome) -> bytes:
-    """An outcome as bytes for the store: magic, length-prefixed JSON header, the files."""
-    header = asdict(outcome)
-    for variant in header["variants"]:
-        variant["data"] = len(variant["data"])
-    head = json.dumps(header).encode()
-    blobs = b"".join(variant.data for variant in outcome.variants)
-    return _MAGIC + len(head).to_bytes(4, "little") + head + blobs
-
-
-def unpack(data: bytes) -> Outcome | None:
-    """The outcome in `data`, or None if it is not exactly what `pack` writes."""
-    size = int.from_bytes(data[4:8], "little")
-    if data[:4] != _MAGIC or len(data) < 8 or size > _MAX_HEADER:
-        return None
-    try:
-        header = json.loads(data[8 : 8 + size])
-        variants = []
-        start = 8 + size
-        for item in header["variants"]:
-            end = start + _natural(item["data"])
-            variants.append(
-                Variant(
-                    format=_FORMATS[_FORMATS.index(item["format"])],
-                    width=_natural(item["width"]),
-                    height=_natural(item["height"]),
-                    data=data[start:end],
-                    score=None if item["score"] is None else float(item["score"]),
-                    quality=float(item["quality"]),
-                )
-            )
-            start = end
-        outcome = Outcome(
-            width=_natural(header["width"]),
-            height=_natural(header["height"]),
-            source_bytes=_natural(header["source_bytes"]),
-            variants=tuple(variants),
-            reason=str(header["reason"]),
-            # Entries of earlier versions lack these.
-            score=_number(header.get("score")),
-            worst_tile=_number(header.get("worst_tile")),
-        )
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
-    return outcome if start == len(data) else None
-
-
-def _number(value: object) -> float | None:
-    if value is None:
-        return None
-    if not isinstance(value, (int, float)):
-        raise ValueError(f"not a score: {value!r}")
-    return float(value)
-
-
-def _natural(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"not a size: {value!r}")
-    return value

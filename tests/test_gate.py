@@ -1,20 +1,18 @@
-import math
-
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sitecodec import gate, images, metrics
 from sitecodec.codecs.web import WebCodec
 from sitecodec.settings import Settings
+from sitecodec.trials import Trial
 
 HUGE = 10**9
 CODEC = WebCodec()
 
 
-def choose(picture, source_bytes=HUGE, **settings):
-    return gate.choose(picture, source_bytes, Settings(**settings), CODEC)
+def choose(picture, source_bytes=HUGE, hints=None, memo=None, **settings):
+    with metrics.against(picture) as score:
+        return gate.choose(picture, score, source_bytes, Settings(**settings), CODEC, hints, memo)
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +72,10 @@ def test_text_is_no_payload_and_the_reason_says_so(make):
     verdict = choose(page)
     assert verdict.payload is None
     assert verdict.reason.startswith(("text: worst tile ", "AVIF is smaller"))
-    data = CODEC.encode(page, 40)
-    failed = gate._scored(page, data, CODEC.decode(data), 40, 10)
-    reason = gate._bad_part(page, CODEC, failed, failed.worst_tile + 1)
-    assert reason == f"text: worst tile {failed.worst_tile:.0f}"
-    assert gate._bad_part(page, CODEC, failed, failed.worst_tile) == ""
+    failed = Trial(1000, 55.0, 20.0)
+    assert gate._bad_part(page, failed, 21) == "text: worst tile 20"
+    assert gate._bad_part(make.photo(99, 99), failed, 21) == "fine detail: worst tile 20"
+    assert gate._bad_part(page, failed, 20) == ""
     shown = verdict.lossless or verdict.avif
     assert metrics.worst_tile(page, images.decode(shown.data)) >= 30
 
@@ -106,113 +103,10 @@ def test_nothing_that_is_not_smaller_than_the_source(small, verdict):
 
 def test_hints_spare_trials_and_change_nothing_else(small, verdict):
     half = images.resized(small, 96)
-    with_hints = gate.choose(half, HUGE, Settings(), CODEC, verdict.hints)
-    without = gate.choose(half, HUGE, Settings(), CODEC)
+    with_hints = choose(half, hints=verdict.hints)
+    without = choose(half)
     assert abs(with_hints.avif.quality - without.avif.quality) <= 2
     assert abs(with_hints.payload.quality - without.payload.quality) <= 4
-
-
-def test_few_full_encodes(make, monkeypatch):
-    """At most four AVIF files and four decoded payloads on average."""
-    counts = {"avif": 0, "decode": 0}
-    real_avif, real_decode = images.avif, WebCodec.decode
-
-    def avif(*args):
-        counts["avif"] += 1
-        return real_avif(*args)
-
-    def decode(*args):
-        counts["decode"] += 1
-        return real_decode(*args)
-
-    monkeypatch.setattr(images, "avif", avif)
-    monkeypatch.setattr(WebCodec, "decode", decode)
-    pictures = [make.photo(96, 128, 0), make.photo(200, 200, 2), make.photo(256, 384, 1)]
-    for picture in pictures:
-        choose(picture)
-    assert counts["avif"] <= 4 * len(pictures)
-    assert counts["decode"] <= 4 * len(pictures)
-
-
-@pytest.mark.parametrize("target", [-1000.0, 35.0, 75.0])
-def test_matching_avif_is_the_smallest_of_its_score(photo, target):
-    found = gate.matching_avif(photo, target).encoded
-    assert found.score >= target
-    if found.quality:
-        less = images.decode(images.avif(photo, found.quality - 2))
-        assert metrics.ssimulacra2(photo, less) < target
-
-
-def test_matching_avif_of_an_impossible_score_is_the_best_there_is(photo):
-    assert gate.matching_avif(photo, 100.5).encoded.quality == 100
-
-
-def test_the_size_at_a_score_is_between_those_of_the_qualities_around(photo):
-    found = gate.matching_avif(photo, 50)
-    assert found.size_at(found.level) == len(found.encoded.data)
-    below = images.avif(photo, found.encoded.quality - 3)
-    assert len(below) < found.size_at(50) <= len(found.encoded.data)
-
-
-def test_a_large_picture_is_sampled_but_shipped_whole(make):
-    grain = np.random.default_rng(8).normal(0, 10, (900, 1300, 1))
-    picture = np.clip(make.photo(900, 1300, 8) + grain, 0, 255).astype(np.uint8)
-    found = gate.matching_avif(picture, 60).encoded
-    shown = images.decode(found.data)
-    assert shown.shape == picture.shape
-    assert found.score == pytest.approx(60, abs=5)
-    assert metrics.ssimulacra2(picture, shown) == pytest.approx(found.score, abs=4)
-
-
-@given(
-    st.floats(-60, 110),
-    st.floats(-40, 40),
-    st.floats(0.3, 2.5),
-    st.lists(st.floats(0, 8), min_size=101, max_size=101),
-)
-def test_search_finds_the_lowest_quality_in_few_trials(target, offset, slope, steps):
-    # Rising curves of every steepness, with jumps: what is found reaches the target if any does.
-    scores = np.cumsum(steps) * slope / 4 + offset
-    tried = []
-
-    def trial(quality):
-        tried.append(quality)
-        return float(scores[quality])
-
-    found = gate._lowest_quality(trial, target, gate._AVIF_CURVE)
-    assert found in tried
-    assert len(set(tried)) == len(tried) <= 101
-    assert scores[found] >= target or found == 100
-    if len(tried) < 4 and found and scores[found] - target > 8:
-        assert scores[found - 1] < target
-
-
-@pytest.mark.parametrize("target", [20.0, 50.0, 70.0, 85.0])
-@pytest.mark.parametrize("offset", [-20.0, 0.0, 15.0])
-def test_search_is_exact_and_quick_on_typical_curves(target, offset):
-    scores = np.minimum(gate._AVIF_CURVE + offset, 99 + np.arange(101) / 100)
-    tried = []
-
-    def trial(quality):
-        tried.append(quality)
-        return float(scores[quality])
-
-    wanted = np.flatnonzero(scores >= target)
-    found = gate._lowest_quality(trial, target, gate._AVIF_CURVE)
-    assert found == (int(wanted[0]) if wanted.size else 100)
-    assert len(tried) <= 4
-
-
-def test_known_scores_are_not_measured_again():
-    tried = []
-
-    def trial(quality):
-        tried.append(quality)
-        return float(quality)
-
-    known = {60: 60.0, 40: 40.0}
-    assert gate._lowest_quality(trial, 50, np.arange(101.0), known) == 50
-    assert tried == [50]
 
 
 @pytest.mark.parametrize(
@@ -227,7 +121,37 @@ def test_reasons(conventional, payload, reason):
     assert gate._compare("AVIF", conventional, payload) == reason
 
 
-def test_levels():
-    assert gate.Encoded(b"", 1, 55, math.inf).level(30, 50) == 55
-    assert gate.Encoded(b"", 1, 55, 20).level(30, 50) == 40
-    assert gate.Encoded(b"", 1, 45, 40).level(30, 50) == 45
+def test_what_was_measured_is_not_measured_again_and_changes_nothing(small, verdict, monkeypatch):
+    memo = {}
+    assert choose(small, memo=memo) == verdict
+    assert len(memo) >= 3
+    other = choose(small, quality=52)
+    speeds = []
+    real = images.avif
+    monkeypatch.setattr(images, "avif", lambda p, q, s: (speeds.append(s), real(p, q, s))[1])
+    assert choose(small, memo=memo) == verdict
+    assert set(speeds) == {6}
+    speeds.clear()
+    assert choose(small, memo=memo, quality=52) == other
+    assert len(speeds) <= 4
+
+
+def test_few_full_encodes(make, monkeypatch):
+    """At most three of a format on average: AVIF files to ship, payloads decoded for a score."""
+    counts = {"avif": 0, "payload": 0}
+    real_avif, real_decode = images.avif, WebCodec.decode
+
+    def avif(pixels, quality, speed):
+        counts["avif"] += speed <= 6
+        return real_avif(pixels, quality, speed)
+
+    def decode(*args):
+        counts["payload"] += 1
+        return real_decode(*args)
+
+    monkeypatch.setattr(images, "avif", avif)
+    monkeypatch.setattr(WebCodec, "decode", decode)
+    pictures = [make.photo(96, 128, 0), make.photo(200, 200, 2), make.photo(256, 384, 1)]
+    for picture in pictures:
+        choose(picture)
+    assert max(counts.values()) <= 3 * len(pictures)

@@ -1,0 +1,42 @@
+"""Widths and formats of one source; tests/test_jobs.py has whole jobs."""
+
+import pytest
+
+from sitecodec import images, metrics, variants
+from sitecodec.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("source", "wanted", "made"),
+    [
+        (400, (), [400]),
+        (400, (100, 200), [200, 100]),
+        (400, (100, 400, 800), [400, 100]),
+        (400, (500,), [400]),
+        (400, (399,), [399]),
+    ],
+)
+def test_widths_are_never_over_the_source_s(source, wanted, made):
+    assert variants._widths(source, wanted) == made
+
+
+def test_what_is_kept_of_each_width_is_right(make):
+    pixels = make.photo(160, 240)
+    memos = {}
+    outcome = variants.encode(images.Source(pixels), 10**6, Settings(widths=(120, 240)), memos)
+    assert sorted(memos) == [120, 240]
+    assert all(memos.values())
+    for variant in outcome.variants:
+        shown = images.resized(pixels, variant.width) if variant.width < 240 else pixels
+        if variant.format == "avif":
+            score = metrics.ssimulacra2(shown, images.decode(variant.data))
+            assert score == variant.score >= 50
+    assert [v.width for v in outcome.variants] == sorted(
+        (v.width for v in outcome.variants), reverse=True
+    )
+
+
+def test_nothing_is_made_that_is_not_smaller_than_the_source(make):
+    outcome = variants.encode(images.Source(make.photo(160, 240)), 60, Settings(), {})
+    assert outcome.variants == ()
+    assert outcome.reason == "already small"
