@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ class Serving:
         self._timer: threading.Timer | None = None
         self._own: Any = None
         self._sources: dict[str, Path] = {}
+        self._open = ExitStack()
 
     def begin(self, sources: dict[str, Path]) -> None:
         """A build begins; `sources` are the author's images by site path."""
@@ -41,8 +43,10 @@ class Serving:
     ) -> None:
         """A build is done. Raises SettingsError for bad templates."""
         from sitecodec.preview import Preview
+        from sitecodec.serving import warnings_to
 
         if self._preview is None:
+            self._open.enter_context(warnings_to(lambda line: log.warning("sitecodec: %s", line)))
             self._preview = Preview(settings, changed=self._changed)
         self._preview.update(
             site, settings, base_path=base_path, sources=self._sources, refused=refused
@@ -83,6 +87,7 @@ class Serving:
         if self._preview:
             self._preview.close()
         self._close_own()
+        self._open.close()
 
     def _changed(self) -> None:
         if self._reload:

@@ -245,7 +245,8 @@ def serve(site_dir: Path | None, config: Path, host: str, port: int) -> None:
     from sitecodec import serving
 
     folder = site_dir or serving.find_site(Path())
-    serving.serve_site(folder, _settings(config), host, port, echo=click.echo)
+    with serving.warnings_to(_warn):
+        serving.serve_site(folder, _settings(config), host, port, echo=click.echo)
 
 
 @main.command()
@@ -312,16 +313,15 @@ def watch(folder: Path, config: Path, with_server: bool, host: str, port: int) -
     import os
     from contextlib import nullcontext
 
+    from sitecodec import serving
     from sitecodec import watch as watching
 
     settings = _settings(config)
     server: Any = nullcontext()
     if with_server:
-        from sitecodec import serving
-
         server = serving.serving_images(folder, settings, host, port, echo=click.echo)
     try:
-        with server as preview:
+        with serving.warnings_to(_warn), server as preview:
             watching.watch(
                 folder,
                 settings,
@@ -411,6 +411,10 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
             bar.update(done - bar.pos)
 
         yield show
+
+
+def _warn(message: str) -> None:
+    click.echo(f"warning: {message}", err=True)
 
 
 def _settings(config: Path, quality: str | None = None) -> Settings:

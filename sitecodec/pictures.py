@@ -165,7 +165,7 @@ class Pictures:
             self._waiting += 1
         try:
             if leads:
-                self._fly(flight, name, payload, header, extension, width)
+                self._fly(flight, name, payload, header, (digest, extension, width))
             return flight.result()
         finally:
             with self._lock:
@@ -184,8 +184,7 @@ class Pictures:
         name: str,
         payload: bytes,
         header: Header,
-        extension: str,
-        width: int | None,
+        url: _Url,
     ) -> None:
         """Do the work that `flight` stands for. An error is the waiters', and then forgotten."""
         try:
@@ -193,8 +192,10 @@ class Pictures:
                 # Another flight may have landed between our look at the cache and our start.
                 data = self._cache.get(name)
                 if data is None:
-                    data = _compress(self._decode(payload, header), extension, width)
+                    data = _compress(self._decode(payload, header), *url[1:])
                     self._remember(name, data)
+            if stamp := self._stamp(url[0]):  # where the disk is full, all there is of a cache
+                self._note(url, Found(name, data), stamp)
             flight.set_result(data)
         except BaseException as error:
             flight.set_exception(error)

@@ -64,18 +64,17 @@ def serve_site(
     site: Path, settings: Settings, host: str, port: int, *, echo: Callable[[str], None]
 ) -> None:
     """Serve a built site until Ctrl-C. Raises SitecodecError if the port is taken."""
-    with warnings_to(echo):
-        preview = Preview(settings)
-        app = guarded(around(site_app(site), preview, bound=host, reload=True), host)
-        server = create_server(app, host, port)
-        url = url_of(host, server.effective_port)
-        echo(f"{site} is at {url}, the inspector at {url}{PREFIX[1:]}; stop with Ctrl-C")
-        preview.update(site, settings)
-        try:
-            server.run()
-        finally:
-            preview.close()
-            server.close()
+    preview = Preview(settings)
+    app = guarded(around(site_app(site), preview, bound=host, reload=True), host)
+    server = create_server(app, host, port)
+    url = url_of(host, server.effective_port)
+    echo(f"{site} is at {url}, the inspector at {url}{PREFIX[1:]}; stop with Ctrl-C")
+    preview.update(site, settings)
+    try:
+        server.run()
+    finally:
+        preview.close()
+        server.close()
 
 
 @contextmanager
@@ -83,26 +82,29 @@ def serving_images(
     folder: Path, settings: Settings, host: str, port: int, *, echo: Callable[[str], None]
 ) -> Iterator[Preview]:
     """The decode server and the inspector for the images of a folder, in a thread."""
-    with warnings_to(echo):
-        preview = Preview(settings)
-        app = around(site_app(folder, watch.SUFFIXES), preview, bound=host)
-        server = create_server(guarded(app, host), host, port)
-        echo(f"the inspector is at {url_of(host, server.effective_port)}{PREFIX[1:]}")
-        threading.Thread(target=server.run, name="sitecodec server", daemon=True).start()
-        try:
-            yield preview
-        finally:
-            preview.close()
-            server.close()
+    preview = Preview(settings)
+    app = around(site_app(folder, watch.SUFFIXES), preview, bound=host)
+    server = create_server(guarded(app, host), host, port)
+    echo(f"the inspector is at {url_of(host, server.effective_port)}{PREFIX[1:]}")
+    threading.Thread(target=server.run, name="sitecodec server", daemon=True).start()
+    try:
+        yield preview
+    finally:
+        preview.close()
+        server.close()
 
 
 @contextmanager
-def warnings_to(echo: Callable[[str], None]) -> Iterator[None]:
-    """Show the package's warnings as lines."""
+def warnings_to(warn: Callable[[str], None]) -> Iterator[None]:
+    """Show the package's warnings; the same one, such as of a full disk, only once."""
+    told: set[str] = set()
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            echo(f"warning: {record.getMessage().removeprefix('sitecodec: ')}")
+            message = record.getMessage().removeprefix("sitecodec: ")
+            if message not in told:
+                told.add(message)
+                warn(message)
 
     handler = Handler(logging.WARNING)
     _log.addHandler(handler)

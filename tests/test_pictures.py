@@ -140,6 +140,17 @@ def test_a_store_that_cannot_be_written_costs_one_warning(
     assert all("cannot write to the store" in r.getMessage() for r in caplog.records)
 
 
+def test_where_only_pictures_cannot_be_written_memory_keeps_them(tmp_path: Path, make: Any) -> None:
+    (tmp_path / "file").write_text("")
+    several = Pictures(Store(tmp_path / "store"), tmp_path / "file/pictures")
+    digest = several.keep(codecs.get("web").encode(make.photo(16, 16), 50))
+    data = several.get(digest, "png")
+    found = several.find(digest, "png")
+    assert found
+    assert found.data == data
+    assert several.decoded == 1
+
+
 def test_too_many_who_wait_are_turned_away(tmp_path: Path, make: Any) -> None:
     none = Pictures(Store(tmp_path / "store"), tmp_path / "pictures", waiting=0)
     digest = none.keep(codecs.get("web").encode(make.photo(16, 16), 50))

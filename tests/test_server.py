@@ -22,7 +22,6 @@ from PIL import Image
 
 from sitecodec import codecs, own_host, serving, site, site_app
 from sitecodec.codecs.web import WebCodec
-from sitecodec.errors import SitecodecError
 from sitecodec.payload import Header, pack
 from sitecodec.preview import Preview
 from sitecodec.settings import Settings
@@ -427,8 +426,3 @@ def test_a_full_queue_says_so_at_once(
         release.set()
         assert waiting.result()[0] == 200
     assert running.ask(f"/_sitecodec/{second}.png")[0] == 200
-
-
-def test_a_port_in_use_is_one_line(running: Running) -> None:
-    with pytest.raises(SitecodecError, match=r"in use.*choose another --port"):
-        serving.create_server(site_app.site_app(running.site), "127.0.0.1", running.port)

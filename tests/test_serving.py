@@ -1,0 +1,90 @@
+"""sitecodec.serving: the commands' own part; what is served has tests of its own."""
+
+from __future__ import annotations
+
+import http.client
+import logging
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from sitecodec import serving
+from sitecodec.errors import SitecodecError, SiteError
+from sitecodec.site_app import site_app
+
+
+def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(SitecodecError, match=r"in use.*choose another --port"):
+            serving.create_server(site_app(tmp_path), "127.0.0.1", taken.getsockname()[1])
+
+
+def test_the_same_warning_is_shown_once() -> None:
+    lines: list[str] = []
+    log = logging.getLogger("sitecodec")
+    with serving.warnings_to(lines.append):
+        for reason in ("full", "full", "read-only", "full"):
+            log.warning("sitecodec: %s", reason)
+        log.info("nothing")
+    log.warning("afterwards")
+    assert lines == ["full", "read-only"]
+
+
+def test_more_connections_than_select_can_watch(tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="no limit on open files to raise")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if before[1] < 4096:
+        pytest.skip("so many open files are not allowed here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (4096, before[1]))
+    (tmp_path / "a.txt").write_text("here")
+    server = serving.create_server(site_app(tmp_path), "127.0.0.1", 0)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    port = server.effective_port
+    idle = [socket.create_connection(("127.0.0.1", port), 5) for _ in range(600)]
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection.request("GET", "/a.txt")
+        assert connection.getresponse().read() == b"here"
+    finally:
+        for one in idle:
+            one.close()
+        server.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_the_built_site_is_found(tmp_path: Path) -> None:
+    with pytest.raises(SiteError, match="no built site here"):
+        serving.find_site(tmp_path)
+    (tmp_path / "public").mkdir()
+    (tmp_path / "public/index.html").write_text("")
+    assert serving.find_site(tmp_path) == tmp_path / "public"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such signal")
+def test_serve_answers_and_ctrl_c_ends_it(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("<p>Hello")
+    code = "from sitecodec.cli import main; main()"
+    command = [sys.executable, "-c", code, "serve", str(tmp_path), "--port", "0"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout
+        match = re.search(r"at http://127\.0\.0\.1:(\d+)/", process.stdout.readline())
+        assert match
+        connection = http.client.HTTPConnection("127.0.0.1", int(match[1]), timeout=30)
+        connection.request("GET", "/")
+        assert b"Hello" in connection.getresponse().read()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+    finally:
+        process.kill()
+        process.wait()
