@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from sitecodec import manifest, report
+from sitecodec import audits, manifest, report
 from sitecodec.cli import main
 from sitecodec.errors import SettingsError, SiteError
 from sitecodec.settings import Settings
@@ -47,7 +47,11 @@ def test_a_plain_site_weighs_what_its_images_weigh(plain):
     sizes = [(plain / f"{name}.png").stat().st_size for name in "ab"]
     assert page.before == page.first == page.worker_first == page.after == sum(sizes)
     assert page.other == len(PAGE) + 300
-    assert {f.audit for f in page.findings} == {"unsized-images", "image-delivery"}
+    assert {f.audit for f in page.findings} == {
+        "unsized-images",
+        "image-delivery",
+        "lcp-discovery",
+    }
 
 
 def test_a_built_site_is_lighter_in_the_right_columns(plain, built):
@@ -87,7 +91,7 @@ def page_of(tmp_path, tag, size=(400, 300), data=None, name="x.png"):
         Image.new("RGB", size).save(tmp_path / name)
     (tmp_path / "p.html").write_text(tag)
     (page,) = report.measure(tmp_path, asset_dir=FOLDER).pages
-    return [f.audit for f in page.findings]
+    return [f.audit for f in page.findings if "fetchpriority" not in f.detail]
 
 
 @pytest.mark.parametrize(
@@ -106,6 +110,28 @@ def page_of(tmp_path, tag, size=(400, 300), data=None, name="x.png"):
 )
 def test_audits_of_tags(tmp_path, tag, audits):
     assert page_of(tmp_path, tag) == audits
+
+
+@pytest.mark.parametrize(
+    ("before", "tag", "detail"),
+    [
+        ("", "<img src=x.png width=400 height=300>", "no fetchpriority=high"),
+        ("", "<img src=x.png width=400 height=300 fetchpriority=high>", ""),
+        (
+            "<img src=x.png width=40 height=30><nav><img src=x.png></nav>",
+            "<img src=x.png",
+            "no fetch",
+        ),
+        ("", "<img src=x.png width=40 height=30>", ""),
+        ("<img src=x.png fetchpriority=high>", "<img src=x.png loading=lazy>", ""),
+    ],
+)
+def test_the_first_large_image_of_the_content_must_come_early(tmp_path, before, tag, detail):
+    page_of(tmp_path, f"{before}<main>{tag.rstrip('>')}></main>")
+    (page,) = report.measure(tmp_path, asset_dir=FOLDER).pages
+    found = [f.detail for f in page.findings if f.audit == "lcp-discovery"]
+    assert bool(found) == bool(detail)
+    assert all(detail in line for line in found)
 
 
 def test_delivery_is_a_sixth_of_a_byte_per_pixel_and_four_kilobytes(tmp_path, make):
@@ -140,9 +166,9 @@ def test_heavy_animations(tmp_path):
     [(412, 1.75, "b.avif"), (1350, 1.0, "b.avif"), (412, 1.0, "a.avif"), (1350, 2.0, "b.avif")],
 )
 def test_the_width_that_a_browser_takes(width, density, chosen):
-    window = report.Device("a window", width, density)
+    window = audits.Device("a window", width, density)
     srcset = "b.avif 1440w, a.avif 720w"
-    assert report._candidate(srcset, "(max-width: 760px) 100vw, 760px", window) == chosen
+    assert audits.candidate(srcset, "(max-width: 760px) 100vw, 760px", window) == chosen
 
 
 @pytest.mark.parametrize(
