@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from dataclasses import asdict
 
+from sitecodec import visits
 from sitecodec.audits import DEVICES, Finding
 from sitecodec.summary import columns, size_text
 from sitecodec.weight import PageReport, Report, Shown, find_payload, measure, parse_budget
@@ -38,6 +40,12 @@ def as_json(report: Report) -> str:
     ]
     total = pages.pop()
     values = {"device": report.device, "worker": report.worker, "total": total, "pages": pages}
+    account = report.account
+    values["visits"] = {
+        "images": len(account.saved),
+        "images_needed": account.images_needed,
+        "saved_by_visit": round(account.saved_by_visit),
+    }
     return json.dumps(values | {"over_budget": report.over_budget}, indent=1)
 
 
@@ -58,8 +66,8 @@ def table(report: Report, most: int = 20) -> str:
     if len(listed) - 1 > most:
         lines.append(f"... and {len(listed) - 1 - most} more pages")
     lines.append(columns(listed[-1][0], map(size_text, listed[-1][1])))
-    if report.worker:
-        lines.append(f"the worker, engine and model: {size_text(report.worker)} once")
+    if report.account.saved:
+        lines += textwrap.wrap(f"the worker: {visits.sentence(report.account)}", 80)
     groups: dict[str, list[Finding]] = {}
     for finding in dict.fromkeys(report.total.findings):
         groups.setdefault(finding.audit, []).append(finding)
@@ -85,5 +93,7 @@ def markdown(report: Report, most: int = 20) -> str:
         "",
         f"{len(report.total.findings)} audits fail, {len(report.over_budget)} over budget",
     ]
+    if report.account.saved:
+        lines += ["", f"The service worker's {visits.sentence(report.account)}.", ""]
     lines += [f"- over budget: {line}" for line in report.over_budget]
     return "\n".join(lines) + "\n"

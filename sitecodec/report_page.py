@@ -7,7 +7,7 @@ import io
 from dataclasses import dataclass
 from pathlib import Path
 
-from sitecodec import codecs, manifest, markup
+from sitecodec import codecs, manifest, markup, visits
 from sitecodec.payload import read_header
 from sitecodec.report import Report, rows
 from sitecodec.settings import Settings
@@ -44,7 +44,7 @@ def render(report: Report, site: Path, settings: Settings) -> bytes:
         report=report,
         rows=listed[:-1],
         total=listed[-1][1],
-        worker=size_text(report.worker) if report.worker else "",
+        worker=visits.sentence(report.account),
         images=images,
         more=max(0, len(entries) - _MOST_IMAGES),
     )

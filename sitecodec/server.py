@@ -22,7 +22,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.http import unquote_etag
 from werkzeug.wrappers import Request, Response
 
-from sitecodec import markup, worker
+from sitecodec import markup, visits
 from sitecodec.answers import as_json, immutable, safe, text
 from sitecodec.errors import ModelError, SitecodecError
 from sitecodec.own_host import foreign, is_own_host
@@ -128,7 +128,7 @@ def _inspector(preview: Preview) -> Response:
     template = jinja2.Environment(loader=loader, autoescape=True).get_template(INSPECTOR)
     nonce = secrets.token_urlsafe(16)
     response = Response(
-        template.render(nonce=nonce, prefix=PREFIX, decoder_bytes=worker.account([], [], 1).cost),
+        template.render(nonce=nonce, prefix=PREFIX),
         mimetype="text/html",
     )
     response.headers["Content-Security-Policy"] = (
@@ -158,7 +158,19 @@ def _list(preview: Preview) -> dict[str, object]:
         "min_tile_score": settings.min_tile_score,
         "root": quote(os.fsencode(preview.root)),
         "images": rows,
+        "visits": visits.sentence(visits.account(_savings(rows))),
     }
+
+
+def _savings(rows: list[dict[str, Any]]) -> list[dict[str, int]]:
+    """For each page, what its images' payloads save against their AVIF files."""
+    pages: dict[str, dict[str, int]] = {}
+    for row in rows:
+        if row["payload_bytes"] is not None and row["avif_bytes"] is not None:
+            for page in row["pages"]:
+                saved = row["avif_bytes"] - row["payload_bytes"]
+                pages.setdefault(page, {})[row["path"]] = saved
+    return list(pages.values())
 
 
 def _events(preview: Preview, listeners: threading.Semaphore, request: Request) -> Response:

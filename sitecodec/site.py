@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from sitecodec import assets, hosting, jobs, manifest, markup, placeholder, urls, worker
+from sitecodec import assets, hosting, jobs, manifest, markup, placeholder, urls, visits, worker
 from sitecodec.errors import ImageError, SiteError
 from sitecodec.files import File, printable
 from sitecodec.findings import Findings, problems
@@ -68,7 +68,9 @@ def rewrite_site(
     background_width = 0 if settings.widths else _MOST_WIDTH
     settings = with_widths(settings, findings.content_width)
     encoded = _encode(site, settings, files, findings, background_width, progress)
-    account = _account(pages, findings, len(names))
+    account = _account(
+        pages, encoded, findings.content_width or CONTENT_WIDTH, len(names) - len(pages)
+    )
     script = _script(site, settings, account)
     placeholders = _placeholders(site, settings, encoded)
     offers = Offers(site, root, encoded, template, script, placeholders, findings.rows)
@@ -91,7 +93,7 @@ def rewrite_site(
         pages=len(names),
         rewritten=rewritten,
         removed=removed,
-        worker=worker.describe(account, settings.browser, included=bool(script)),
+        worker=visits.describe(account, settings.browser, included=bool(script)),
         hosting=tuple(hosting.notes(site, settings.asset_dir, base_path)) if script else (),
     )
 
@@ -141,19 +143,23 @@ def _write_manifest(
         assets.write_file(site / folder / manifest.NAME, manifest.dump(new))
 
 
-def _account(pages: list[Page], findings: Findings, number_of_pages: int) -> worker.Account:
-    """What the service worker would save the visitors of this site."""
-    saved = {
-        path: row.after_avif - row.payload
-        for path, row in findings.rows.items()
-        if row.payload is not None and (row.avif or row.jpeg)
-    }
+def _account(
+    pages: list[Page], encoded: Mapping[str, assets.Image], content_width: int, others: int
+) -> visits.Account:
+    """What the service worker would save the visitors of this site, with `others` more pages."""
+    saved = {}
+    for path, image in encoded.items():
+        wide_enough = [size for size in image.sizes if size.width >= content_width]
+        size = (wide_enough or image.sizes)[-1 if wide_enough else 0].bytes
+        fallback = next((size[name] for name in ("avif", "webp", "jpeg", "png") if name in size), 0)
+        if "slat" in size and fallback:
+            saved[path] = fallback - size["slat"]
     shown = ({use.target.path for use in page.uses} for page in pages)
-    by_page = [sum(saved.get(path, 0) for path in paths) for paths in shown]
-    return worker.account(list(saved.values()), by_page, number_of_pages)
+    by_page = [{path: saved[path] for path in paths if path in saved} for paths in shown]
+    return visits.account([*by_page, *({} for _ in range(others))])
 
 
-def _script(site: Path, settings: Settings, account: worker.Account) -> str:
+def _script(site: Path, settings: Settings, account: visits.Account) -> str:
     """Site path of the script that pages shall load, '' if there is to be no worker."""
     earlier = (site / worker.NAME).is_file()
     wanted = account.ahead or earlier if settings.browser == "auto" else bool(account.saved)

@@ -13,7 +13,7 @@ from functools import cached_property
 from html.parser import HTMLParser
 from pathlib import Path
 
-from sitecodec import audits, manifest, urls, worker
+from sitecodec import audits, manifest, urls, visits, worker
 from sitecodec.audits import DEVICES, Device, Finding, ImageTag
 from sitecodec.errors import SettingsError, SiteError
 from sitecodec.summary import size_text
@@ -85,6 +85,16 @@ class Report:
     over_budget: tuple[str, ...]
 
     @cached_property
+    def account(self) -> visits.Account:
+        """What the worker costs and saves; nothing where there is none."""
+        return visits.account(
+            [
+                {i.path: i.now - i.payload for i in page.images if i.payload is not None}
+                for page in self.pages
+            ]
+        )
+
+    @cached_property
     def total(self) -> PageReport:
         """All different images of the site, as if on one page."""
         images: dict[str, Shown] = {}
@@ -124,7 +134,7 @@ def measure(
     return Report(
         device,
         tuple(pages),
-        worker.account([0], [], 1).cost if has_worker else 0,
+        worker.cost(1) if has_worker else 0,
         tuple(_over(pages, limits)),
     )
 

@@ -12,8 +12,6 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from sitecodec import assets, engine, models, payload
@@ -23,62 +21,18 @@ NAME = "sitecodec-sw.js"
 
 FOLDER = Path(__file__).with_name("browser")
 
-PAGES_PER_VISIT = 3
-"""Pages of an average visit, the first of which comes without latents. Two to four is what
-operators of documentation sites and blogs report."""
-
 _STEM = re.compile(r"-([0-9a-f]{12})-[0-9]+w\.slat")
 _PART = re.compile(r"(?:engine|model)-[0-9a-f]{12}\.bin")
 _FALLBACKS = (".avif", ".jpg", ".webp", ".png")
 _COMMENT = re.compile(r"\s*//.*")
 
 
-@dataclass(frozen=True)
-class Account:
-    """What the worker costs a visitor, and what it saves. All sizes are in bytes as transferred."""
+def cost(payloads: int) -> int:
+    """What a visitor loads once, in bytes as transferred: scripts, engine and model.
 
-    cost: int
-    """Worker, registration, engine and model: once, and again when one of them changes."""
-
-    saved: tuple[int, ...]
-    """For each image of the site with a payload: fallback less payload."""
-
-    saved_by_page: float
-    """The same, of the different images of a page, as the mean over all pages."""
-
-    @property
-    def images_needed(self) -> int | None:
-        """After how many images of average saving a visit comes out ahead; None for never."""
-        total = sum(self.saved)
-        return -(-self.cost * len(self.saved) // total) if total > 0 else None
-
-    @property
-    def saved_by_visit(self) -> float:
-        """What an average visit saves; no more than all images together."""
-        return min((PAGES_PER_VISIT - 1) * self.saved_by_page, float(sum(self.saved)))
-
-    @property
-    def ahead(self) -> bool:
-        """Whether an average first visit loads fewer bytes with the worker than without."""
-        return self.saved_by_visit > self.cost
-
-
-def account(saved: Sequence[int], pages: Iterable[int], number_of_pages: int) -> Account:
-    """The account of a site: savings by image, and by page for those that have any."""
-    cost = len(_engine()[1]) + len(_model()[1]) + _script_cost(len(saved))
-    return Account(cost, tuple(saved), sum(pages) / max(1, number_of_pages))
-
-
-def describe(account: Account, setting: str, *, included: bool) -> str:
-    """The account in a sentence for the summary; '' where there is nothing to say."""
-    if setting == "never" or not account.saved:
-        return ""
-    needed = account.images_needed
-    after = f"ahead after {needed} images" if needed else "never ahead"
-    cost = f"engine and model take {account.cost / 1e3:.0f} kB once; a visit comes out {after}"
-    if included:
-        return f"service worker: included ({cost})"
-    return f"service worker: left out ({cost}); 'browser: always' includes it"
+    And again when one of them changes. `payloads` is the number of them that the worker knows.
+    """
+    return len(_engine()[1]) + len(_model()[1]) + _script_cost(payloads)
 
 
 def registration(folder: str) -> tuple[str, bytes]:

@@ -69,6 +69,11 @@ def test_a_built_site_is_lighter_in_the_right_columns(plain, built):
     assert page.worker_first == by_format[".avif"][0] + by_format[".slat"][1]
     assert page.findings == ()
     assert result.worker > 0
+    assert result.account.saved == tuple(
+        avif - slat for avif, slat in zip(*by_format.values(), strict=True)
+    )
+    assert "the worker: engine and model take" in report.table(result)
+    assert "The service worker's engine and model take" in report.markdown(result)
 
 
 def test_the_manifest_survives_a_second_run(built, store):

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sitecodec import codecs, own_host, serving, site, site_app
+from sitecodec import codecs, own_host, server, serving, site, site_app
 from sitecodec.codecs.web import WebCodec
 from sitecodec.payload import Header, pack
 from sitecodec.preview import Preview
@@ -209,6 +209,15 @@ def test_the_list_has_every_image_and_where_it_is_used(running: Running) -> None
     assert rows["images/b.png"]["pages"] == ["sub/index.html"]
     assert rows["images/b.png"]["source_bytes"] == (running.site / "images/b.png").stat().st_size
     assert rows["images/b.png"]["worst_tile"] > 0
+
+
+def test_the_list_says_when_a_visit_comes_out_ahead() -> None:
+    rows = [
+        {"path": "a.png", "pages": ("1.html", "2.html"), "avif_bytes": 90, "payload_bytes": 80},
+        {"path": "b.png", "pages": ("1.html",), "avif_bytes": 70, "payload_bytes": 50},
+        {"path": "c.png", "pages": ("1.html",), "avif_bytes": 70, "payload_bytes": None},
+    ]
+    assert server._savings(rows) == [{"a.png": 10, "b.png": 20}, {"a.png": 10}]
 
 
 def test_a_site_that_was_built_shows_decoded_latents_too(tmp_path: Path, make: Any) -> None:

@@ -1,0 +1,81 @@
+"""What the service worker costs a visitor, what it saves, and whether a site is better off with it.
+
+The cost is engine, model and scripts, once; what is saved is, for each picture, the difference
+between the file that a browser without the worker loads and the payload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sitecodec import worker
+
+PAGES_PER_VISIT = 3
+"""Pages of an average visit, the first of which comes without latents. Two to four is what
+operators of documentation sites and blogs report."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What the worker costs a visitor, and what it saves. All sizes are in bytes as transferred."""
+
+    cost: int
+    """Worker, registration, engine and model: once, and again when one of them changes."""
+
+    saved: tuple[int, ...]
+    """For each image of the site with a payload: fallback less payload."""
+
+    saved_by_page: float
+    """The same, of the different images of a page, as the mean over all pages."""
+
+    @property
+    def images_needed(self) -> int | None:
+        """After how many images of average saving a visit comes out ahead; None for never."""
+        total = sum(self.saved)
+        return -(-self.cost * len(self.saved) // total) if total > 0 else None
+
+    @property
+    def saved_by_visit(self) -> float:
+        """What an average visit saves; no more than all images together."""
+        return min((PAGES_PER_VISIT - 1) * self.saved_by_page, float(sum(self.saved)))
+
+    @property
+    def ahead(self) -> bool:
+        """Whether an average first visit loads fewer bytes with the worker than without."""
+        return self.saved_by_visit > self.cost
+
+
+def account(pages: Sequence[Mapping[str, int]]) -> Account:
+    """The account of a site: for each of its pages, what each image with a payload saves there.
+
+    Images are named by any text that is the same on all pages. Pages without any belong to it: a
+    visit may see them only.
+    """
+    saved = {name: size for page in pages for name, size in page.items()}
+    by_page = sum(sum(page.values()) for page in pages) / max(1, len(pages))
+    return Account(worker.cost(len(saved)), tuple(saved.values()), by_page)
+
+
+def sentence(account: Account) -> str:
+    """Cost and after how many images a visit has it back, in words; '' if there are no payloads."""
+    if not account.saved:
+        return ""
+    needed, number = account.images_needed, len(account.saved)
+    if needed is None:
+        after = "no visit comes out ahead"
+    elif needed <= number:
+        after = f"a visit comes out ahead after {needed} of the {number} images with payloads"
+    else:
+        after = f"a visit would come out ahead after {needed} images, but {number} have payloads"
+    return f"engine and model take {account.cost / 1e3:.0f} kB once; {after}"
+
+
+def describe(account: Account, setting: str, *, included: bool) -> str:
+    """What a build decided and why, for its summary; '' where there is nothing to say."""
+    why = sentence(account)
+    if setting == "never" or not why:
+        return ""
+    if included:
+        return f"service worker: included ({why})"
+    return f"service worker: left out ({why}); 'browser: always' includes it"

@@ -1,0 +1,65 @@
+"""sitecodec.visits: when a visit comes out ahead, and what is said of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from sitecodec import visits, worker
+from sitecodec.visits import account, describe, sentence
+
+
+def pages(number, saved, *, empty=0):
+    """Pages with a picture each, and some without."""
+    return [{f"{n}.png": saved} for n in range(number)] + [{}] * empty
+
+
+def test_the_cost_is_scripts_engine_and_model():
+    assert 400_000 < worker.cost(0) < 700_000
+    assert worker.cost(100) - worker.cost(0) == 700  # the list of payloads
+
+
+def test_a_visit_comes_out_ahead_when_later_pages_save_more_than_the_cost():
+    few = account(pages(10, 1000))
+    assert not few.ahead
+    assert few.saved_by_visit == 2000
+    assert few.images_needed == -(-few.cost // 1000)
+    cost = few.cost
+    many = account(pages(20, cost))
+    assert many.ahead
+    assert many.images_needed == 2  # one picture more than the cost of a list this long
+    # One picture on every page is loaded once only.
+    assert not account([{"a.png": cost // 2}] * 50).ahead
+    # Pages without pictures count: a visit may see them only.
+    assert account(pages(2, cost)).ahead
+    assert not account(pages(2, cost, empty=48)).ahead
+
+
+@pytest.mark.parametrize("of", [[], [{}, {}]])
+def test_a_site_without_payloads(of):
+    nothing = account(of)
+    assert not nothing.ahead
+    assert nothing.images_needed is None
+    assert sentence(nothing) == ""
+    assert describe(nothing, "always", included=True) == ""
+
+
+def test_in_words():
+    cost = worker.cost(0)
+    assert sentence(account(pages(10, cost // 4))) == (
+        f"engine and model take {cost / 1e3:.0f} kB once;"
+        " a visit comes out ahead after 5 of the 10 images with payloads"
+    )
+    assert sentence(account(pages(2, cost // 4))).endswith(
+        "a visit would come out ahead after 5 images, but 2 have payloads"
+    )
+    assert sentence(account(pages(2, -10))).endswith("no visit comes out ahead")
+    some = account(pages(2, 1000))
+    assert describe(some, "auto", included=True).startswith("service worker: included (engine")
+    assert describe(some, "auto", included=False).endswith("'browser: always' includes it")
+    assert describe(some, "never", included=False) == ""
+
+
+def test_an_average_visit():
+    assert visits.PAGES_PER_VISIT == 3
+    assert account(pages(4, 100)).saved_by_visit == 200
+    assert account(pages(1, 100)).saved_by_visit == 100  # there is no more
