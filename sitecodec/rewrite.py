@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import zlib
 from collections.abc import Collection, Iterator, Mapping
@@ -131,22 +132,30 @@ def _own(
 def _sources(
     offers: Offers, base: str, candidates: tuple[Candidate, ...], sizes: str = ""
 ) -> list[markup.Source]:
-    """The sources that offer the images of a srcset in the formats that all of them have."""
-    images = [offers.images.get(candidate.target.path) for candidate in candidates]
+    """The sources that offer the images of a srcset in the formats that all of them have.
+
+    But a small one that was not worth it can be left out, if the next larger one is no larger file.
+    """
     sources = []
     for name, mime in _MIME_TYPES.items():
         made: list[srcset.Candidate] = []
-        for candidate, image in zip(candidates, images, strict=True):
+        least: dict[str, float] = {}  # what a browser loads in place of smaller candidates
+        for candidate in sorted(candidates, key=lambda c: -c.number):
+            path, unit = candidate.target.path, candidate.unit
+            image = offers.images.get(path)
             if image is None or name not in image.sizes[0].files:
-                break
+                if files.size(offers.site, path) < least.get(unit, math.inf):
+                    break
+                continue
             widest = image.sizes[0]
+            least[unit] = widest.bytes[name]
             url = _url(offers, base, candidate.target, widest.files[name])
             # The descriptor says how large an image is shown, which must not change.
             number = candidate.number * widest.width / image.width
-            unit = candidate.unit or ("x" if number != 1 else "")
-            made.append(srcset.Candidate(url, round(number) if unit == "w" else number, unit))
+            number = round(number) if unit == "w" else number
+            made.append(srcset.Candidate(url, number, unit or ("x" if number != 1 else "")))
         else:
-            sources.append(markup.Source(mime, srcset.join(made), 0, 0, sizes))
+            sources.append(markup.Source(mime, srcset.join(made[::-1]), 0, 0, sizes))
     # A payload needs the other file of its stem: it is by that that a browser asks for it.
     return sources if any(s.type != _MIME_TYPES["slat"] for s in sources) else []
 

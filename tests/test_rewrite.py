@@ -78,6 +78,20 @@ def test_densities_of_a_srcset(site: Path, settings: Settings) -> None:
     assert 'srcset="small.avif, large.avif 1x"' in text  # half as wide at half the density
 
 
+def test_a_candidate_that_is_too_small_is_left_out_or_ends_it(
+    site: Path, settings: Settings, make: Any
+) -> None:
+    """What a browser loads in its place must not be a larger file."""
+    (site / "i/icon.png").write_bytes(make.file(make.photo(20, 30, 1)))
+    (site / "i/dot.png").write_bytes(make.file(make.photo(2, 3, 1)))
+    text, _ = build(
+        site, '<img src="i/large.png" srcset="i/icon.png 30w, i/large.png 240w">', settings
+    )
+    assert '<source type="image/avif" srcset="large.avif 240w">' in text
+    tag = '<img src="i/large.png" srcset="i/dot.png 3w, i/large.png 240w">'
+    assert build(site, tag, settings)[0].startswith(tag[:-1])
+
+
 @pytest.mark.parametrize(
     "tag",
     [
