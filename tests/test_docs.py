@@ -40,3 +40,9 @@ def test_commands_named_in_the_manual_exist():
         ):
             words = line.split()
             assert " ".join(words[:2]) in known, f"{path.name}: {line}"
+
+
+@pytest.mark.parametrize("name", ["latents.js", "latents.css"])
+def test_the_manual_shows_latents_with_the_example_site_s_script(name):
+    copies = [ROOT / folder / "assets" / name for folder in ("docs", "example_site/docs")]
+    assert copies[0].read_bytes() == copies[1].read_bytes()

@@ -213,8 +213,9 @@
   // Decodes a payload. `answer` is called once, with a Response, as soon as there is one; what is
   // thrown before goes to the network. Returns when all is decoded.
   const decode = async (payload, width, height, answer) => {
-    const began = now();
     const { exports, model, mark } = await ready();
+    // Not before: an engine that has to start would make the first rows look slow.
+    const began = now();
     const stride = (3 * width + 3) & ~3;
     const whole = width * height <= STREAMED;
     let controller;
@@ -245,8 +246,9 @@
         const fitting = (made / 16) * (STRIP / 2 / Math.max(after - before, 0.1));
         rows = 16 * Math.max(1, Math.min(16, Math.floor(fitting)));
         const spent = after - began;
-        if ((spent / done) * height > PATIENCE && done < height && !controller)
-          throw new Error("too slow");
+        // The first rows, which need more latents than others, say little of the rest.
+        const guess = spent > PATIENCE / 8 ? (spent / done) * height : 0;
+        if (guess > PATIENCE && done < height && !controller) throw new Error("too slow");
         if (!whole) {
           if (controller) controller.enqueue(to);
           else early.push(to);
