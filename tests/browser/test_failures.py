@@ -251,7 +251,9 @@ def test_a_decoder_that_is_too_slow(site, page):
 def test_an_engine_that_takes_long_to_start_is_no_slow_decoder(site, page):
     payloads = {name: blank(320, 320, name.encode()) for name in "ab"}
     site.page("index.html", "".join(site.add(*item) for item in payloads.items()))
-    site.change(("= await ready();", "= await new Promise((d) => setTimeout(d, 1200)).then(ready);"))
+    site.change(
+        ("= await ready();", "= await new Promise((d) => setTimeout(d, 1200)).then(ready);")
+    )
     visit_twice(page, site.url)
     assert set(shown(page, payloads, payloads).values()) == {"payload"}
     assert report(page)["failures"] == 0
