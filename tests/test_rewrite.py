@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 from PIL import Image
 
-from sitecodec.html import scan
+from sitecodec import assets
+from sitecodec.assets import Asset
+from sitecodec.findings import Findings
+from sitecodec.html import scan, styles
+from sitecodec.markup import load_template
+from sitecodec.rewrite import Offers, rewrite
 from sitecodec.settings import Settings
 from sitecodec.site import Summary, rewrite_site
+from sitecodec.survey import survey
 
 
 @pytest.fixture(scope="module")
@@ -243,3 +254,112 @@ def test_a_page_without_side_bars_shows_wider_images(
     for before, shown in (("", 760), (bars, 1026)):
         text, _ = build(site, page.format(before), lean)
         assert f'sizes="(max-width: {shown}px) 100vw, {shown}px"' in text
+
+
+def test_one_image_by_many_names_and_two_that_differ_by_case(
+    site: Path, settings: Settings, photos: dict[str, bytes]
+) -> None:
+    (site / "i/SMALL.png").write_bytes(photos["other"])
+    (site / "sub").mkdir()
+    (site / "sub/page.html").write_text(
+        '<img src="../i/../i/sm%61ll.png?v=2"><img src=/i/small.png>'
+    )
+    text, summary = build(site, "<img src=i/small.png><img src=./i/SMALL.png>", settings)
+    assert 'src="small.jpg"' in text
+    assert 'src="SMALL.jpg"' in text
+    assert [row.path for row in summary.encoded] == ["i/SMALL.png", "i/small.png"]
+    names = [path.name.lower() for path in (site / "assets/sitecodec").iterdir()]
+    assert len(set(names)) == len(names)  # also where a file system takes them for the same
+    other = (site / "sub/page.html").read_text()
+    assert len(set(re.findall(r"/small-([0-9a-f]{12})-120w.jpg", other))) == 1
+
+
+PARTS = st.sampled_from(
+    [
+        *(
+            "<img src=i/small.png>",
+            "<img src=\"i/small.png\" alt='x>' />",
+            "<IMG SRC=i/small.png\r\n>",
+        ),
+        *(
+            "<picture>",
+            "</picture>",
+            "<source srcset=i/small.png>",
+            "<source media=print srcset=x>",
+        ),
+        *(
+            "<p style='background:url(i/small.png)'>",
+            '<b style="background:url(i/none.png)">',
+            "</p>",
+        ),
+        *(
+            "<style>a{background:url(i/small.png)}",
+            "</style>",
+            "<head>",
+            "</head>",
+            "<title>",
+            "</title>",
+        ),
+        *("<main>", "</main>", "<template>", "</template>", "<!--", "-->", "<script>", "</script>"),
+        *(
+            "<svg>",
+            "</svg>",
+            "text",
+            "\r\n",
+            "\0",
+            "\u00e9",
+            "<",
+            ">",
+            '"',
+            "'",
+            "<a ",
+            "</body>",
+            "&amp;",
+        ),
+        *(
+            "<img srcset='i/small.png 1x, i/small.png 2x' src=i/small.png>",
+            "<img src=data:,>",
+            "<img",
+        ),
+        *(
+            "<img src=https://e.org/x.png>",
+            "<base href=x/>",
+            "<textarea>",
+            "</textarea>",
+            "<noscript>",
+        ),
+    ]
+)
+
+
+@settings_of_hypothesis(max_examples=150, deadline=None)
+@given(st.lists(PARTS, max_size=16).map("".join), st.booleans())
+def test_not_one_other_byte_of_any_document_changes(text: str, broken: bool) -> None:
+    data = text.encode() + (b"\xff\xfe" if broken else b"")
+    with tempfile.TemporaryDirectory() as folder:
+        site = Path(folder)
+        (site / "i").mkdir()
+        (site / "i/small.png").write_bytes(b"x" * 5000)
+        (site / "p.html").write_bytes(data)
+        asset = Asset({"avif": "a/s.avif", "jpeg": "a/s.jpg"}, 120, 80, {"avif": 9, "jpeg": 9}, {})
+        images = {"i/small.png": assets.Image(120, 80, (asset,))}
+        offers = Offers(site, "/", images, load_template(), "", left=images)
+        page = survey(site, "p.html", "/", Settings(asset_dir="a"), {}, Findings())
+        changed = page is not None and rewrite(offers, page)
+        new = (site / "p.html").read_bytes()
+        assert (new != data) == changed
+        again = survey(site, "p.html", "/", Settings(asset_dir="a"), {}, Findings())
+        assert again is None or not rewrite(offers, again)
+    own = [(image.start, image.end) for image in scan(data).images]
+    own += [(style.start, style.end) for style in styles(data)]
+    cuts = sorted({0, len(data), *(at for span in own for at in span)})
+    spans = set(own)
+    rest = re.sub(rb"<style data-sitecodec>.*?</style>", b"", new, flags=re.DOTALL)
+    position = 0
+    for start, end in itertools.pairwise(cuts):
+        if (start, end) not in spans:
+            position = rest.find(data[start:end], position)
+            assert position >= 0
+            position += end - start
+    if not own:
+        assert new == data
