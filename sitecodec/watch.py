@@ -8,7 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -119,6 +119,7 @@ def watch(
     settings = with_widths(settings, 0)
     changes = Changes()
     observer = _observer(folder, changes, echo)
+    sees_all = _sees_all(folder)
     executor = ThreadPoolExecutor(settings.workers or os.cpu_count() or 1)
     try:
         sources = list(images_in(folder, settings))
@@ -133,11 +134,15 @@ def watch(
                 gone = True
                 continue
             if gone:  # what was watched is not this folder
-                observer.stop()
-                observer = _observer(folder, changes, echo)
+                observer = _observer(folder, changes, echo, observer)
+                sees_all = _sees_all(folder)
                 changes.add(folder)
                 gone = False
-            changed = _expanded(changes.take(), folder, settings)
+            taken = changes.take()
+            if sees_all and any(map(Path.is_dir, taken)) and not _sees_all(folder):
+                observer = _observer(folder, changes, echo, observer)
+                sees_all = _sees_all(folder)
+            changed = _expanded(taken, folder, settings)
             if not changed:
                 continue
             now = set(images_in(folder, settings))
@@ -213,18 +218,49 @@ def _described(outcome: jobs.Outcome) -> str:
     return f"{text} ({outcome.reason})" if outcome.reason else text
 
 
-def _observer(folder: Path, changes: Changes, echo: Callable[[str], None]) -> BaseObserver:
-    """A running observer of the folder: the system's own, or one that looks for itself."""
+def _observer(
+    folder: Path,
+    changes: Changes,
+    echo: Callable[[str], None],
+    before: BaseObserver | None = None,
+) -> BaseObserver:
+    """A running observer of the folder: the system's own, or one that looks for itself.
+
+    It takes the place of the one before.
+    """
     from watchdog.observers import Observer
     from watchdog.observers.polling import PollingObserver
 
-    observer: BaseObserver = Observer()
+    if before:
+        before.stop()
+        before.join(5)
     try:
-        return _started(observer, folder, changes)
+        observer = _started(Observer(), folder, changes)
     except OSError as error:  # inotify's limits, mostly
         what = (error.strerror or str(error)).lower()
-        echo(f"note: the system cannot watch so many files ({what}); looking every second instead")
-        return _started(PollingObserver(timeout=_POLL_SECONDS), folder, changes)
+    else:
+        if _sees_all(folder):
+            return observer
+        observer.stop()
+        observer.join(5)
+        what = "inotify watch limit reached"
+    echo(f"note: the system cannot watch so many files ({what}); looking every second instead")
+    return _started(PollingObserver(timeout=_POLL_SECONDS), folder, changes)
+
+
+def _sees_all(folder: Path) -> bool:
+    """Whether this process watches at least as many folders as there are; True if that is unknown.
+
+    watchdog says nothing where the limit is reached below the folder. Linux tells what is watched.
+    """
+    watched = 0
+    try:
+        for entry in Path("/proc/self/fdinfo").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                watched += entry.read_text().count("inotify wd:")
+    except OSError:
+        return True
+    return watched >= sum(os.access(root, os.R_OK) for root, _, _ in os.walk(folder))
 
 
 def _started(observer: BaseObserver, folder: Path, changes: Changes) -> BaseObserver:

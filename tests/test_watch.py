@@ -174,6 +174,38 @@ def test_at_the_system_s_limit_it_looks_for_itself(
     it.thread.join(20)
 
 
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="no unshare here")
+@pytest.mark.parametrize("limit", ["max_inotify_watches", "max_inotify_instances"])
+def test_at_the_limits_of_a_real_system(tmp_path: Path, photos: list[bytes], limit: str) -> None:
+    for name in ("a", "b/c", "d"):
+        (tmp_path / "docs" / name).mkdir(parents=True)
+    # A user namespace has limits of its own.
+    run = "from sitecodec.cli import main; main()"
+    script = (
+        f"echo {2 if 'watches' in limit else 0} > /proc/sys/user/{limit} && echo limited &&"
+        f' exec {sys.executable} -c "{run}" watch docs'
+    )
+    process = subprocess.Popen(
+        ["unshare", "-Ur", "sh", "-c", script],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        text=True,
+    )
+    try:
+        assert process.stdout
+        if process.stdout.readline() != "limited\n":
+            pytest.skip("no user namespaces here")
+        assert "looking every second instead" in process.stdout.readline()
+        assert "watching" in process.stdout.readline()
+        (tmp_path / "docs/b/c/new.png").write_bytes(photos[0])
+        assert process.stdout.readline().startswith("b/c/new.png: ")
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_no_such_folder(tmp_path: Path) -> None:
     with pytest.raises(SiteError, match="is not a folder"):
         watch.watch(tmp_path / "nowhere", Settings(), echo=print)
