@@ -24,6 +24,7 @@ FOLDER = Path(__file__).with_name("browser")
 _STEM = re.compile(r"-([0-9a-f]{12})-[0-9]+w\.slat")
 _PART = re.compile(r"(?:engine|model)-[0-9a-f]{12}\.bin")
 _FALLBACKS = (".avif", ".jpg", ".webp", ".png")
+_INCLUDE = re.compile(r"^ *// @include (\S+)\n", re.MULTILINE)
 _COMMENT = re.compile(r"\s*//.*")
 
 
@@ -91,6 +92,12 @@ def decodable(folder: Path) -> list[str]:
     return sorted(found)
 
 
+def source(name: str) -> str:
+    """A script of browser/ with the files that it includes."""
+    text = (FOLDER / name).read_text(encoding="utf-8")
+    return _INCLUDE.sub(lambda match: source(match[1]), text)
+
+
 def minified(source: str) -> str:
     """The script without comment lines, indentation and blank lines.
 
@@ -101,15 +108,14 @@ def minified(source: str) -> str:
 
 
 def _script(name: str, facts: dict[str, str]) -> bytes:
-    source = (FOLDER / name).read_text(encoding="utf-8")
-    head, mark, tail = minified(source).rpartition("(SITE)")
+    head, mark, tail = minified(source(name)).rpartition("(SITE)")
     assert mark
     return f"{head}({json.dumps(facts)}){tail}".encode()
 
 
 def _script_cost(payloads: int) -> int:
     """Bytes of both scripts as hosts send them, with the list of payloads, which is random."""
-    text = minified("".join((FOLDER / n).read_text("utf-8") for n in ("worker.js", "register.js")))
+    text = minified(source("worker.js") + source("register.js"))
     return len(zlib.compress(text.encode(), 6)) + 7 * payloads
 
 

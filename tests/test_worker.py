@@ -123,7 +123,8 @@ def test_the_registration_finds_the_worker_from_its_own_place(folder):
 
 @pytest.mark.parametrize("name", ["worker.js", "register.js"])
 def test_scripts_are_valid_and_smaller_without_comments(name, tmp_path):
-    source = (worker.FOLDER / name).read_text("utf-8")
+    source = worker.source(name)
+    assert "// @include" not in source
     small = worker.minified(source)
     assert len(small) < 0.8 * len(source)
     assert "//" not in re.sub(r"https?://", "", small)

@@ -1,0 +1,153 @@
+// Part of worker.js: the engine, and pictures out of payloads.
+
+  let machine;
+
+  const check = (result) => {
+    if (result < 0 && result > -100) throw new Error("the engine answered " + result);
+    return result >>> 0;
+  };
+
+  const put = (exports, bytes) => {
+    const pointer = check(exports.sc_alloc(bytes.length));
+    if (!pointer) throw new Error("out of memory");
+    new Uint8Array(exports.memory.buffer).set(bytes, pointer);
+    return pointer;
+  };
+
+  const start = async (engine, bytes) => {
+    const { instance } = await WebAssembly.instantiate(engine, {});
+    const exports = instance.exports;
+    const model = check(exports.sc_load(put(exports, bytes), bytes.length));
+    machine = { exports, model, mark: exports.sc_mark() };
+  };
+
+  const ready = async () => {
+    if (!machine) {
+      const cache = await openStore();
+      const parts = await Promise.all([engineUrl, modelUrl].map((url) => cache.match(url)));
+      if (!parts.every(Boolean)) {
+        // The browser has cleared them away: no fault of the picture's.
+        prepared = false;
+        throw null;
+      }
+      await start(...(await Promise.all(parts.map(unpacked))));
+    }
+    return machine;
+  };
+
+  // Milliseconds a pixel takes, for guesses.
+  let speed = 5e-4;
+
+  // Lets what came in meanwhile be handled; a timer would sleep.
+  const channel = new MessageChannel();
+  const woken = [];
+  channel.port1.onmessage = () => woken.shift()();
+  const pause = () => new Promise((resolve) => {
+    woken.push(resolve);
+    channel.port2.postMessage(0);
+  });
+
+  const bmpHeader = (width, height, stride) => {
+    const bytes = new Uint8Array(54);
+    const view = new DataView(bytes.buffer);
+    view.setUint16(0, 0x424d);
+    view.setUint32(2, 54 + stride * height, true);
+    view.setUint32(10, 54, true);
+    view.setUint32(14, 40, true);
+    view.setInt32(18, width, true);
+    // Negative: the first row is the top one.
+    view.setInt32(22, -height, true);
+    view.setUint16(26, 1, true);
+    view.setUint16(28, 24, true);
+    view.setUint32(34, stride * height, true);
+    return bytes;
+  };
+
+  // RGB without padding to BGR, each row padded to whole words.
+  const toBmp = (rgb, to, width, rows, stride) => {
+    for (let row = 0, from = 0; row < rows; row++) {
+      for (let at = row * stride, end = at + 3 * width; at < end; at += 3, from += 3) {
+        to[at] = rgb[from + 2];
+        to[at + 1] = rgb[from + 1];
+        to[at + 2] = rgb[from];
+      }
+    }
+  };
+
+  const size = (payload) => {
+    const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
+    if (payload.length < 20 || view.getUint32(0) !== 0x534c4154) throw new Error("not a payload");
+    return { width: view.getUint16(10, true) + 1, height: view.getUint16(12, true) + 1 };
+  };
+
+  // Decodes a payload. `answer` is called once, with a Response, as soon as there is one; what is
+  // thrown before goes to the network. Returns when all is decoded.
+  const decode = async (payload, width, height, answer) => {
+    const { exports, model, mark } = await ready();
+    // Not before: an engine that has to start would make the first rows look slow.
+    const began = now();
+    const stride = (3 * width + 3) & ~3;
+    const whole = width * height <= STREAMED;
+    let controller;
+    let cancelled = false;
+    const headers = { "Content-Type": "image/bmp", "Cache-Control": "no-store" };
+    try {
+      const decoder = check(
+        exports.sc_open(model, put(exports, payload), payload.length, MOST_PIXELS));
+      const most = Math.min(height, 256);
+      const strip = check(exports.sc_alloc(most * width * 3));
+      if (!strip) throw new Error("out of memory");
+      const header = bmpHeader(width, height, stride);
+      const picture = whole ? new Uint8Array(54 + stride * height) : null;
+      let early = [header];
+      picture?.set(header);
+      for (let done = 0, rows = 16; done < height && !cancelled; ) {
+        const before = now();
+        const made = check(exports.sc_read(decoder, strip, Math.min(rows, most)));
+        if (!made || done + made > height) throw new Error("wrong number of rows");
+        const rgb = new Uint8Array(exports.memory.buffer, strip, made * width * 3);
+        const to = whole
+          ? picture.subarray(54 + done * stride)
+          : new Uint8Array(made * stride);
+        toBmp(rgb, to, width, made, stride);
+        done += made;
+        const after = now();
+        // In steps of a row of latents.
+        const fitting = (made / 16) * (STRIP / 2 / Math.max(after - before, 0.1));
+        rows = 16 * Math.max(1, Math.min(16, Math.floor(fitting)));
+        const spent = after - began;
+        // The first rows, which need more latents than others, say little of the rest.
+        const guess = spent > PATIENCE / 8 ? (spent / done) * height : 0;
+        if (guess > PATIENCE && done < height && !controller) throw new Error("too slow");
+        if (!whole) {
+          if (controller) controller.enqueue(to);
+          else early.push(to);
+          // Long enough to know how long all of it will take.
+          if (!controller && (spent > 100 || done === height)) {
+            answer(new Response(new ReadableStream({
+              start: (made) => (controller = made),
+              cancel: () => (cancelled = true),
+            }), { headers }));
+            early.forEach((part) => controller.enqueue(part));
+            early = [];
+          }
+        }
+        if (done < height) await pause();
+      }
+      if (whole) answer(new Response(picture, { headers }));
+      else if (!cancelled) controller.close();
+      // Small ones would tell of the start, not of the pixels.
+      if (width * height > 5e4) speed = (speed + (now() - began) / (width * height)) / 2;
+      return now() - began;
+    } catch (error) {
+      controller?.error(error);
+      // Its memory may be in any state.
+      machine = undefined;
+      throw error;
+    } finally {
+      if (machine) {
+        exports.sc_release(mark);
+        if (exports.memory.buffer.byteLength > MOST_MEMORY) machine = undefined;
+      }
+    }
+  };
