@@ -260,7 +260,9 @@ class Preview:
             try:
                 outcome = jobs.recall(self._job(real), self.store)
             except SitecodecError as error:
-                return Result("problem", reason=str(error))
+                result = Result("problem", reason=str(error).removeprefix(f"{real}: "))
+                self._set(real, stamp, result)
+                return result
             if outcome is not None:
                 result = verdict(outcome, self.pictures)
                 self._set(real, stamp, result)

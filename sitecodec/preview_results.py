@@ -80,9 +80,10 @@ def first_look(real: Path, settings: Settings, pictures: Pictures) -> Result:
     quality = quick_quality(settings.quality)
     payload = codec.encode(source.pixels, quality)
     decoded = codec.decode(payload)
-    tile = metrics.worst_tile(source.pixels, decoded)
-    if tile < settings.min_tile_score - _TILE_MARGIN:
-        reason = f"worst tile {tile:.1f} is under {settings.min_tile_score:g}"
+    with metrics.against(source.pixels) as scores_of:
+        scores = scores_of(decoded)
+    if scores.worst_tile < settings.min_tile_score - _TILE_MARGIN:
+        reason = f"worst tile {scores.worst_tile:.1f} is under {settings.min_tile_score:g}"
     else:
         reason = "" if len(payload) < len(data) else "already small"
     digest = ""
@@ -96,7 +97,8 @@ def first_look(real: Path, settings: Settings, pictures: Pictures) -> Result:
         source.height,
         payload=digest,
         payload_bytes=len(payload) if digest else None,
-        worst_tile=tile,
+        score=scores.score,
+        worst_tile=scores.worst_tile,
         quality=quality,
         reason=reason,
     )

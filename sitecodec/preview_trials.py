@@ -77,9 +77,6 @@ class Trials:
         trial = Trial(self._pictures.keep(payload), len(payload))
         if not score:
             return trial
-        decoded = codec.decode(payload)
-        return replace(
-            trial,
-            score=metrics.ssimulacra2(metrics.sample(source.pixels), metrics.sample(decoded)),
-            worst_tile=metrics.worst_tile(source.pixels, decoded),
-        )
+        with metrics.against(source.pixels) as scores_of:
+            scores = scores_of(codec.decode(payload))
+        return replace(trial, score=scores.score, worst_tile=scores.worst_tile)

@@ -183,12 +183,17 @@ def test_the_slider_the_difference_and_the_dial(page: Any, context: Any, server:
     )
     score = re.search(r"Score\s*(-?\d+)\.\d", page.locator("#figures").inner_text())
     assert score
-    page.get_by_role("button", name="Copy attribute").click()
+    page.get_by_role("button", name=re.compile("Copy “quality=")).click()
+    page.get_by_text("Copied").wait_for()
     copied = str(page.evaluate("() => navigator.clipboard.readText()"))
     assert re.fullmatch(r'data-sitecodec="quality=\d+"', copied)
     assert abs(int(re.findall(r"\d+", copied)[0]) - max(0, int(score[1]))) <= 1
+    page.get_by_role("button", name="Copy “off”").click()
+    page.get_by_text('Copied data-sitecodec="off"').wait_for()
     page.keyboard.press("Escape")
     assert not page.locator("#compare").is_visible()
+    # Closed, the focus is where it was before.
+    assert page.evaluate("() => document.activeElement.textContent") == "images/table.jpg"
     assert page.errors == []
 
 
@@ -207,9 +212,11 @@ def test_it_fits_narrow_and_wide_screens(page: Any, server: Live, scheme: str, w
     page.get_by_role("button", name="Close").click()
     page.screenshot(path=ARTEFACTS / f"inspector-{width}-{scheme}.png")
     assert page.evaluate(within)
-    boxes = page.evaluate(
-        "() => [...document.querySelectorAll('#rows td, #rows th')]"
-        ".map(cell => cell.getBoundingClientRect().right)"
+    cut_off = page.evaluate(
+        "width => [...document.querySelectorAll('td, th, dd, button')].filter(e => e.offsetParent"
+        " && (e.getBoundingClientRect().right > width || e.scrollWidth > e.clientWidth + 1))"
+        ".map(e => e.outerHTML)",
+        width,
     )
-    assert max(boxes) <= width
+    assert cut_off == []
     assert page.errors == []
