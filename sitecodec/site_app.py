@@ -157,6 +157,8 @@ class _Index:
         if file is None:
             with self._lock:
                 if time.monotonic() - self._looked > 1:
+                    if not self._root.is_dir():
+                        _log.warning("sitecodec: %s is gone; build the site again", self._root)
                     self._files = dict(self._walk())
                     self._looked = time.monotonic()
                 file = self._files.get(path)

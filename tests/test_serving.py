@@ -11,9 +11,11 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
+from werkzeug.test import Client
 
 from sitecodec import serving
 from sitecodec.errors import SitecodecError, SiteError
@@ -60,6 +62,20 @@ def test_more_connections_than_select_can_watch(tmp_path: Path) -> None:
             one.close()
         server.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_a_site_that_goes_is_one_line_and_served_when_it_is_back(tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    lines: list[str] = []
+    client = Client(site_app(site))
+    with serving.warnings_to(lines.append):
+        assert client.get("/").status_code == 404
+        assert client.get("/a.txt").status_code == 404
+        assert lines == [f"{site} is gone; build the site again"]
+        site.mkdir()
+        (site / "index.html").write_text("back")
+        time.sleep(1.1)
+        assert client.get("/").text == "back"
 
 
 def test_the_built_site_is_found(tmp_path: Path) -> None:
