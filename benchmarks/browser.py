@@ -2,7 +2,8 @@
 
 Sizes of what a visitor loads; time from a payload's bytes to the end of the answer, one thread, in
 the worker itself; the same pictures as AVIF and JPEG XL through WebAssembly in a page of the same
-browser; how long other requests wait meanwhile; the image bytes of a second view of example_site.
+browser; how long other requests wait meanwhile; how soon the pictures in the window are there; the
+image bytes of a second view of example_site (visiting.py).
 """
 
 from __future__ import annotations
@@ -15,44 +16,32 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import brotli
 import numpy as np
+import visiting
 from PIL import Image
 from playwright.sync_api import sync_playwright
+from visiting import REPORT
 
 from sitecodec import codecs, engine, images, worker
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
     from sitecodec.codecs import Pixels
 
-EXAMPLE = Path(__file__).resolve().parent.parent / "example_site"
-FOLDER = "assets/sitecodec"
+FOLDER = visiting.FOLDER
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 ROUNDS = 9
 SIZES = {512: 150.0, 1024: 600.0}  # side in pixels: limit in milliseconds
 CODE_LIMIT = 30.0  # kB, compressed by brotli
-VIEW_LIMIT = 50.0  # per cent
 WAIT_LIMIT = 50.0  # milliseconds
 PEERS = ("@jsquash/avif", "@jsquash/jxl")
 
-_REPORT = """async () => {
-  const { active } = (await navigator.serviceWorker.getRegistration()) || {};
-  return active && new Promise((resolve) => {
-    const channel = new MessageChannel();
-    channel.port1.onmessage = ({ data }) => resolve(data);
-    active.postMessage({ sitecodec: "report" }, [channel.port2]);
-  });
-}"""
 _SHOW = """(url) => new Promise((resolve, reject) => {
   const image = new Image();
   image.onload = () => resolve(image.naturalWidth);
@@ -116,7 +105,7 @@ def main() -> int:
         print(f"Chromium {browser.version}, load average {os.getloadavg()[0]:.1f}")
         rows += decode_rows(browser, Path(folder), arguments.peers or peers(Path(folder)))
         if not arguments.without_example:
-            rows += view_rows(browser, Path(folder))
+            rows += visiting.view_rows(browser, Path(folder))
         browser.close()
     print(f"{'':<52}{'figure':>9}{'limit':>8}")
     for name, figure, unit, limit in rows:
@@ -164,20 +153,27 @@ def decode_rows(
     script = worker.registration(FOLDER)[0]
     head = '<!doctype html><link rel=icon href="data:,">'
     (site / "index.html").write_text(f'{head}<script defer src="{script}"></script>')
-    with serving(site) as (url, _):
+    with visiting.serving(site) as (url, _):
         page = browser.new_context().new_page()
         page.goto(url)
-        wait_until_prepared(page)
+        visiting.wait_until_prepared(page)
         page.goto(url)
         for side, limit in SIZES.items():
+            spent = []
             for n in range(ROUNDS):
+                before = visiting.worker_seconds()
                 page.evaluate(_SHOW, f"{url}{files[side]}?{n}")
-            log = [e for e in page.evaluate(_REPORT)["log"] if e["pixels"] == side * side]
+                spent.append(1e3 * (visiting.worker_seconds() - before))
+            log = [e for e in page.evaluate(REPORT)["log"] if e["pixels"] == side * side]
             times = [entry["ms"] for entry in log[1:]]
             assert times, "nothing was decoded"
             yield f"{side}x{side} decoded in the worker", statistics.median(times), "ms", limit
+            if any(spent):
+                busy = statistics.median(spent[1:])
+                yield f"{side}x{side}, CPU time of its thread", busy, "ms", limit
         waits = page.evaluate(_WAITS, [f"{url}{files[1024]}?wait", f"{url}{other}"])
         yield "others' wait while it decodes, median", statistics.median(waits), "ms", WAIT_LIMIT
+        yield from visiting.window_rows(browser, folder / "window", texture(760))
         if not modules:
             print("the peers are not installed: npm install @jsquash/avif @jsquash/jxl")
             return
@@ -195,63 +191,6 @@ def decode_rows(
             (module,) = (modules / package / "codec/dec").glob("*_dec.wasm")
             size = len(brotli.compress(module.read_bytes(), quality=9)) / 1e3
             yield f"decoder of {package}", size, "kB brotli", None
-
-
-def view_rows(browser: Browser, folder: Path) -> Iterator[tuple[str, float, str, float | None]]:
-    """Image bytes of all pages of example_site but the first, which has fetched the model."""
-    copy = folder / "example_site"
-    shutil.copytree(EXAMPLE, copy, ignore=shutil.ignore_patterns("site", ".cache"))
-    subprocess.run([sys.executable, copy / "prepare.py"], check=True, stdout=subprocess.DEVNULL)
-    config = copy / "mkdocs.yml"
-    text = config.read_text(encoding="utf-8")
-    if "browser: always" not in text:
-        text = text.replace("  - sitecodec\n", "  - sitecodec:\n      browser: always\n")
-        config.write_text(text, encoding="utf-8")
-    command = [sys.executable, "-m", "mkdocs", "build", "-q", "-f", str(config), "-d", "built"]
-    subprocess.run(command, check=True, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"})
-    site = copy / "built"
-    yield from measured_views(browser, site)
-
-
-def measured_views(browser: Browser, site: Path) -> Iterator[tuple[str, float, str, float | None]]:
-    # demo.html asks for its pictures twice, to show the difference.
-    left_out = ("404.html", "demo.html")
-    pages = [path.name for path in sorted(site.glob("*.html")) if path.name not in left_out]
-    totals = {}
-    for name in ("with", "without"):
-        with serving(site) as (url, log):
-            context = browser.new_context(
-                viewport={"width": 1280, "height": 900},
-                service_workers="allow" if name == "with" else "block",
-            )
-            page = context.new_page()
-            page.goto(f"{url}credits.html")
-            if name == "with":
-                # A page without pictures may register nothing.
-                page.evaluate(f"navigator.serviceWorker.register('{worker.NAME}')")
-                page.evaluate(
-                    "navigator.serviceWorker.ready.then(({ active }) =>"
-                    " active.postMessage({ sitecodec: 'prepare' }))"
-                )
-                wait_until_prepared(page)
-            log.clear()
-            for path in pages:
-                page.goto(url + path)
-                page.evaluate("for (const image of document.images) image.loading = 'eager';")
-                page.wait_for_function(
-                    "Array.from(document.images).every((image) => image.complete)", timeout=120_000
-                )
-                page.wait_for_timeout(1500)
-            totals[name] = sum(
-                size
-                for path, size in log
-                if path.startswith(FOLDER) and not path.endswith((".js", ".bin"))
-            )
-            context.close()
-    yield "example_site, image bytes with AVIF only", totals["without"] / 1e3, "kB", None
-    yield "example_site, image bytes with the worker", totals["with"] / 1e3, "kB", None
-    share = 100 * totals["with"] / max(1, totals["without"])
-    yield "second view against AVIF only", share, "%", VIEW_LIMIT
 
 
 def put(site: Path, side: int, pixels: Pixels) -> str:
@@ -279,15 +218,6 @@ def texture(side: int) -> Pixels:
     return np.clip(picture * spread + 128, 0, 255).astype(np.uint8)
 
 
-def wait_until_prepared(page: Page) -> None:
-    for _ in range(100):
-        told: dict[str, Any] | None = page.evaluate(_REPORT)
-        if told and told["prepared"]:
-            return
-        page.wait_for_timeout(300)
-    raise SystemExit("the worker did not get ready")
-
-
 def peers(folder: Path) -> Path | None:
     """The other decoders, from npm."""
     if not shutil.which("npm"):
@@ -295,33 +225,6 @@ def peers(folder: Path) -> Path | None:
     command = ["npm", "install", "--silent", "--prefix", str(folder), *PEERS]
     done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
     return folder / "node_modules" if done.returncode == 0 else None
-
-
-@contextmanager
-def serving(root: Path) -> Iterator[tuple[str, list[tuple[str, int]]]]:
-    """The folder's URL, and a list of (path, size) to which every answer is added."""
-    log: list[tuple[str, int]] = []
-
-    class Handler(SimpleHTTPRequestHandler):
-        extensions_map = SimpleHTTPRequestHandler.extensions_map | {".avif": "image/avif"}
-
-        def do_GET(self) -> None:
-            path = self.path.partition("?")[0].lstrip("/")
-            file = root / path
-            log.append((path, file.stat().st_size if file.is_file() else 0))
-            super().do_GET()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(root)))
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/", log
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 if __name__ == "__main__":

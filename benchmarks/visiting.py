@@ -1,0 +1,202 @@
+"""Visits of sites in Chromium, for browser.py: bytes and times as a visitor has them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sitecodec import codecs, images, worker
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+    from sitecodec.codecs import Pixels
+
+EXAMPLE = Path(__file__).resolve().parent.parent / "example_site"
+FOLDER = "assets/sitecodec"
+VIEW_LIMIT = 50.0  # per cent
+PICTURES = 24
+VISITS = 5
+
+REPORT = """async () => {
+  const { active } = (await navigator.serviceWorker.getRegistration()) || {};
+  return active && new Promise((resolve) => {
+    const channel = new MessageChannel();
+    channel.port1.onmessage = ({ data }) => resolve(data);
+    active.postMessage({ sitecodec: "report" }, [channel.port2]);
+  });
+}"""
+_SEEN = """async () => {
+  const inside = (image) => {
+    const { top, bottom } = image.getBoundingClientRect();
+    return bottom > 0 && top < innerHeight;
+  };
+  const images = Array.from(document.images).filter(inside);
+  await Promise.all(images.map((image) =>
+    image.complete || new Promise((done) => (image.onload = image.onerror = done))));
+  return [performance.now(), images.length];
+}"""
+
+
+def view_rows(browser: Browser, folder: Path) -> Iterator[tuple[str, float, str, float | None]]:
+    """Image bytes of all pages of example_site but the first, which has fetched the model."""
+    copy = folder / "example_site"
+    shutil.copytree(EXAMPLE, copy, ignore=shutil.ignore_patterns("site", ".cache"))
+    subprocess.run([sys.executable, copy / "prepare.py"], check=True, stdout=subprocess.DEVNULL)
+    config = copy / "mkdocs.yml"
+    text = config.read_text(encoding="utf-8")
+    if "browser: always" not in text:
+        text = text.replace("  - sitecodec\n", "  - sitecodec:\n      browser: always\n")
+        config.write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "mkdocs", "build", "-q", "-f", str(config), "-d", "built"]
+    subprocess.run(command, check=True, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"})
+    site = copy / "built"
+    yield from measured_views(browser, site)
+
+
+def measured_views(browser: Browser, site: Path) -> Iterator[tuple[str, float, str, float | None]]:
+    # demo.html asks for its pictures twice, to show the difference.
+    left_out = ("404.html", "demo.html")
+    pages = [path.name for path in sorted(site.glob("*.html")) if path.name not in left_out]
+    totals = {}
+    for name in ("with", "without"):
+        with serving(site) as (url, log):
+            context = browser.new_context(
+                viewport={"width": 1280, "height": 900},
+                service_workers="allow" if name == "with" else "block",
+            )
+            page = context.new_page()
+            page.goto(f"{url}credits.html")
+            if name == "with":
+                # A page without pictures may register nothing.
+                page.evaluate(f"navigator.serviceWorker.register('{worker.NAME}')")
+                page.evaluate(
+                    "navigator.serviceWorker.ready.then(({ active }) =>"
+                    " active.postMessage({ sitecodec: 'prepare' }))"
+                )
+                wait_until_prepared(page)
+            log.clear()
+            for path in pages:
+                page.goto(url + path)
+                page.evaluate("for (const image of document.images) image.loading = 'eager';")
+                page.wait_for_function(
+                    "Array.from(document.images).every((image) => image.complete)", timeout=120_000
+                )
+                page.wait_for_timeout(1500)
+            totals[name] = sum(
+                size
+                for path, size in log
+                if path.startswith(FOLDER) and not path.endswith((".js", ".bin"))
+            )
+            context.close()
+    yield "example_site, image bytes with AVIF only", totals["without"] / 1e3, "kB", None
+    yield "example_site, image bytes with the worker", totals["with"] / 1e3, "kB", None
+    share = 100 * totals["with"] / max(1, totals["without"])
+    yield "second view against AVIF only", share, "%", VIEW_LIMIT
+
+
+def window_rows(
+    browser: Browser, site: Path, pixels: Pixels
+) -> Iterator[tuple[str, float, str, float | None]]:
+    """How soon what is in the window is there, on a page of many pictures opened at its end."""
+    (site / FOLDER).mkdir(parents=True)
+    body = ""
+    for n in range(PICTURES):
+        part = np.ascontiguousarray(np.roll(pixels, 37 * n, 1)[n : n + 507])
+        stem = f"{FOLDER}/picture-{n:012x}-{part.shape[1]}w"
+        (site / f"{stem}.slat").write_bytes(codecs.get("web").encode(part, 50))
+        (site / f"{stem}.avif").write_bytes(images.avif(part, 45))
+        body += f"<p><img src={stem}.avif width=760 height=507>"
+    worker.write(site, FOLDER)
+    head = '<!doctype html><link rel=icon href="data:,">'
+    script = worker.registration(FOLDER)[0]
+    (site / "index.html").write_text(f"{head}<script defer src={script}></script>{body}")
+    # As if no page said what is near.
+    (site / "deaf.html").write_text(head + body)
+    with serving(site) as (url, _):
+        page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+        page.goto(url)
+        wait_until_prepared(page)
+        for name, title in (("index", "window first"), ("deaf", "order of request")):
+            times = []
+            for _ in range(VISITS + 1):
+                page.goto(f"{url}{name}.html")
+                page.evaluate("scrollTo(0, document.body.scrollHeight)")
+                page.wait_for_function("Array.from(document.images).every((i) => i.complete)")
+                page.reload(wait_until="commit")
+                page.wait_for_load_state("domcontentloaded")
+                page.wait_for_function("scrollY > 900")
+                times.append(page.evaluate(_SEEN)[0])
+                page.wait_for_function("Array.from(document.images).every((i) => i.complete)")
+            middle = statistics.median(times[1:])
+            yield f"in the window of a page of {PICTURES}, {title}", middle, "ms", None
+
+
+def worker_seconds() -> float:
+    """CPU time of the threads of service workers; 0 where the system does not tell (not Linux).
+
+    Only of browsers that this process has started.
+    """
+    parents = {}
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parents[place.parent] = place.read_text().rpartition(")")[2].split()[1]
+    total = 0.0
+    for process in parents:
+        parent = str(process.name)
+        while parent not in ("0", str(os.getpid())):
+            parent = parents.get(Path("/proc", parent), "0")
+        for name in process.glob("task/[0-9]*/comm") if parent != "0" else ():
+            with contextlib.suppress(OSError):
+                if name.read_text().startswith("ServiceWorker"):
+                    total += int(name.with_name("schedstat").read_text().split()[0]) / 1e9
+    return total
+
+
+def wait_until_prepared(page: Page) -> None:
+    for _ in range(100):
+        told: dict[str, Any] | None = page.evaluate(REPORT)
+        if told and told["prepared"]:
+            return
+        page.wait_for_timeout(300)
+    raise SystemExit("the worker did not get ready")
+
+
+@contextmanager
+def serving(root: Path) -> Iterator[tuple[str, list[tuple[str, int]]]]:
+    """The folder's URL, and a list of (path, size) to which every answer is added."""
+    log: list[tuple[str, int]] = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        extensions_map = SimpleHTTPRequestHandler.extensions_map | {".avif": "image/avif"}
+
+        def do_GET(self) -> None:
+            path = self.path.partition("?")[0].lstrip("/")
+            file = root / path
+            log.append((path, file.stat().st_size if file.is_file() else 0))
+            super().do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(root)))
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/", log
+    finally:
+        server.shutdown()
+        server.server_close()
