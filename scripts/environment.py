@@ -34,7 +34,7 @@ def prepare(extra: str) -> Path:
 
 def add_torch(python: Path) -> None:
     """Install the extra `torch`, if that brings no gigabytes of CUDA; say so if it does not."""
-    has = [python, "-c", "import torch, diffusers, transformers, safetensors, pytorch_msssim"]
+    has = [python, "-c", "import torch, diffusers, transformers, safetensors"]
     if subprocess.run(has, stderr=subprocess.DEVNULL).returncode == 0:
         return
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]

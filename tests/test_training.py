@@ -8,7 +8,6 @@ from PIL import Image
 
 pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("safetensors", reason="safetensors is not installed")
-pytest.importorskip("pytorch_msssim", reason="pytorch-msssim is not installed")
 
 import torch
 from safetensors.torch import load_file

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 WASM = Path(__file__).with_name("engine.wasm")
 MAX_PIXELS = 50_000_000
-STRIP_ROWS = 256
+STRIP_ROWS, STRIDE = 256, 16  # rows of a strip; pixels per latent, in x and in y
 
 _ERRORS: dict[int, tuple[type[SitecodecError], str]] = {
     -1: (EngineError, "the engine ran out of memory: the picture is too large for it"),
@@ -103,6 +104,44 @@ def analysed(pixels: NDArray[np.uint8], models: Models) -> Iterator[Callable[[fl
             return payload
 
         yield encode_at
+
+
+def analyse(pixels: NDArray[np.uint8], models: Models) -> NDArray[np.float32]:
+    """The latents of a picture before they are quantised, (ceil(H/16), ceil(W/16), channels)."""
+    import numpy as np
+
+    height, width, _ = pixels.shape
+    _, channels, bits = struct.unpack_from("<BHB", models.encoder, 5)
+    rows, columns = -(-height // STRIDE), -(-width // STRIDE)
+    with _session() as engine:
+        model = engine.load(models.encoder)
+        source = engine.put(np.ascontiguousarray(pixels, np.uint8).data.cast("B"))
+        analysis = engine.call("sc_analyse", model, source, width, height)
+        values = engine.get(engine.call("sc_analysed", analysis), rows * columns * channels * 2)
+        fixed = np.frombuffer(values, np.int16).reshape(rows, columns, channels)
+        return fixed.astype(np.float32) / np.float32(1 << bits)
+
+
+def code(
+    latents: NDArray[np.int16], width: int, height: int, models: Models, quality: float
+) -> bytes:
+    """A payload of quantised latents, (ceil(height/16), ceil(width/16), channels) int16.
+
+    Raises ValueError for latents of another shape than the picture's size and the model ask for.
+    """
+    import numpy as np
+
+    (channels,) = struct.unpack_from("<H", models.decoder, 6)
+    if latents.shape != (-(-height // STRIDE), -(-width // STRIDE), channels):
+        raise ValueError(f"latents of shape {latents.shape} for {width}x{height} pixels")
+    capacity = height * width + 65536
+    with _session() as engine:
+        decoder = engine.load(models.decoder)
+        data = engine.put(np.ascontiguousarray(latents, np.int16).data.cast("B"))
+        buffer = engine.call("sc_alloc", capacity)
+        hundredths = round(quality * 100)
+        size = engine.call("sc_code", decoder, data, width, height, hundredths, buffer, capacity)
+        return engine.get(buffer, size)
 
 
 class _Session:

@@ -27,7 +27,7 @@ _SCALES = 5
 # Of the metric's 108 weights those that matter, by plane (X, Y, B), scale and term: what has
 # changed in structure, which edges have appeared and which have gone, as the mean and as the norm
 # of degree four. The rest, of a sixth scale among others, are under 0.003 and together 0.01.
-_WEIGHTS: dict[tuple[int, int], tuple[float, ...]] = {
+WEIGHTS: dict[tuple[int, int], tuple[float, ...]] = {
     (0, 1): (0, 1.1041726426657346, 0, 0, 0, 0),
     (0, 2): (0, 1.8422455520539298, 0, 11.441172603757666, 0, 0),
     (0, 3): (0, 1.8787594979546387, 0, 10.94906990605142, 0, 0),
@@ -88,7 +88,7 @@ def opened(reference: NDArray[np.uint8]) -> Iterator[Callable[..., list[float]]]
 def _score(sums: NDArray[np.float64], tile: Tile, width: int, height: int) -> float:
     """The score that the sums of a tile's error maps stand for."""
     total = 0.0
-    for (plane, scale), weights in _WEIGHTS.items():
+    for (plane, scale), weights in WEIGHTS.items():
         left, top = tile[0] >> scale, tile[1] >> scale
         right, bottom = (-(-end // (1 << scale)) for end in tile[2:])
         pixels = (right - left) * (bottom - top)

@@ -14,7 +14,13 @@ from sitecodec.errors import SitecodecError
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
 @click.option("--config", default="web-0", show_default=True, help="A built-in one, or a file.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda or mps.")
-def main(folder: Path, out: Path, config: str, device: str) -> None:
+@click.option(
+    "--from",
+    "start",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Weights (.safetensors) to begin with, of the same shape.",
+)
+def main(folder: Path, out: Path, config: str, device: str, start: Path | None) -> None:
     """Train a model; call it again with the same arguments to go on after a stop.
 
     \b
@@ -33,9 +39,8 @@ def main(folder: Path, out: Path, config: str, device: str) -> None:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     path = configs.FOLDER / f"{config}.toml"
     try:
-        run.train(
-            folder, out, configs.load(path if path.exists() else Path(config)), torch.device(device)
-        )
+        settings = configs.load(path if path.exists() else Path(config))
+        run.train(folder, out, settings, torch.device(device), start)
     except SitecodecError as error:
         raise click.ClickException(str(error)) from error
 

@@ -183,11 +183,16 @@ def _by_level(weights: Weights, name: str, level_t: Tensor) -> Tensor:
 
 
 def code_length(prediction: Prediction, latents: Tensor) -> Tensor:
-    """Bits of each latent under its Gaussian: -log2 of its mass over an interval of one."""
+    """Bits of each latent under what the entropy model gives."""
+    return gaussian_bits(prediction.mean, prediction.scale, latents)
+
+
+def gaussian_bits(mean: Tensor, scale: Tensor, latents: Tensor) -> Tensor:
+    """-log2 of a Gaussian's mass over an interval of one around each latent."""
     # By the side of the distribution that is small, where differences keep their precision.
-    distance = (latents - prediction.mean).abs()
-    upper = torch.special.ndtr((0.5 - distance) / prediction.scale)
-    lower = torch.special.ndtr((-0.5 - distance) / prediction.scale)
+    distance = (latents - mean).abs()
+    upper = torch.special.ndtr((0.5 - distance) / scale)
+    lower = torch.special.ndtr((-0.5 - distance) / scale)
     return -(upper - lower).clamp_min(1e-9).log2()
 
 

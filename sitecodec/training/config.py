@@ -22,6 +22,11 @@ class Stage:
     """Weight of the squared error, beside ms_ssim."""
     ms_ssim: float
     """Weight of 1 − MS-SSIM, scaled to weigh about as much as the squared error at its weight."""
+    score: float = 0.0
+    """Weight of 100 − SSIMULACRA2, likewise."""
+    lattice: float = 0.0
+    """Weight of the squared error that all blocks of 16×16 pixels have in common. SSIMULACRA2 alone
+    rewards a faint pattern in smooth areas, as it would their real grain."""
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,9 @@
 OUT_STEM.decoder.slm (entropy model and synthesis, what visitors load) and OUT_STEM.encoder.slm
 (analysis, what builds use).
 
-Weights become 8-bit integers with a scale for each output channel (the linear paths and the
-last layer, whose rounding errors go straight into the picture, 13-bit ones); values between layers
-become int16 with a power-of-two step chosen from the largest magnitudes seen on the calibration
-pictures.
+Weights become integers with a scale for each output channel (see `quantise`); values between
+layers become int16 with a power-of-two step chosen from the largest magnitudes seen on the
+calibration pictures.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from sitecodec.training import architecture
+from sitecodec.training import architecture, quantise
 from sitecodec.training.architecture import TAPS, Op, Weights
 
 HEADROOM = 3.0  # how far a value may exceed the calibration's largest before it saturates
@@ -35,8 +34,7 @@ TRANSFORM_BITS, TRANSFORM_SIZE = 12, 512
 MEAN_BITS, SPREAD_BITS, SPREAD_OFFSET, SCALE_SIZE = 6, 4, 128, 1024
 KINDS = {"conv": 1, "depthwise": 2, "add": 3, "relu": 4, "shuffle": 5, "unshuffle": 6}
 RELU, LEAKY = 1, 2
-SMALL, LARGE = 127, 4095  # largest magnitudes of 8-bit and 13-bit weights
-LARGE_LAYERS = ("synthesis.linear", "synthesis.out", "analysis.linear")
+FLOAT_BITS = 12  # of the mantissas of scales and biases: the rest would only fill the file
 
 
 @dataclass(frozen=True)
@@ -101,37 +99,50 @@ def value_bits(ops: list[Op], largest: list[float], picture: int) -> list[int]:
 
 
 def layer_record(
-    weight: NDArray[np.float64],
+    whole: NDArray[np.float64],
+    size: NDArray[np.float64],
     biases: NDArray[np.float64],
     *,
     in_bits: int,
     largest: float,
     out_bits: NDArray[np.int64] | int,
     activation: int,
-    large: bool = False,
 ) -> bytes:
     """A layer as docs/format.md lays it out.
 
-    `weight` is (outputs, rows, columns, inputs); `largest` the largest magnitude of its inputs.
+    `whole` is (outputs, rows, columns, inputs) integers, `size` what one of them is worth in each
+    output, `largest` the largest magnitude of the layer's inputs.
     """
-    outputs, rows, columns, _ = weight.shape
-    magnitude = np.abs(weight).reshape(outputs, -1)
-    peak = np.maximum(magnitude.max(1), 1e-9)
-    # Sums must fit int32 for any input that calibration saw, with headroom.
-    room = (2**31 - 1) / (largest * 2.0**in_bits * 1.5) / (magnitude.sum(1) / peak)
-    limit = np.minimum(LARGE if large else SMALL, np.floor(room))
-    size = peak / limit
-    quantised = np.rint(weight / size[:, None, None, None]).astype(np.int16 if large else np.int8)
+    outputs, rows, columns, _ = whole.shape
+    # Sums must fit int32 for any input that calibration saw, with headroom; where they would not,
+    # an output has coarser weights.
+    sums = np.abs(whole).reshape(outputs, -1).sum(1) * largest * 2.0**in_bits * 1.5
+    coarser = np.maximum(1, sums / (2**31 - 1))
+    whole, size = np.rint(whole / coarser[:, None, None, None]), size * coarser
+    wide = np.abs(whole).max() > 127
     step = 2.0 ** np.broadcast_to(out_bits, (outputs,))
     header = struct.pack(
-        "<HBBBBBB", outputs, rows, columns, 2 if large else 1, activation, len(biases), 0
+        "<HBBBBBB", outputs, rows, columns, 2 if wide else 1, activation, len(biases), 0
     )
     return (
         header
-        + (size * 2.0**-in_bits * step).astype("<f4").tobytes()
-        + (biases * step).astype("<f4").tobytes()
-        + quantised.astype("<i2" if large else "i1").tobytes()
+        + short_floats(size * 2.0**-in_bits * step)
+        + short_floats(biases * step)
+        + whole.astype("<i2" if wide else "i1").tobytes()
     )
+
+
+def short_floats(values: NDArray[np.float64]) -> bytes:
+    """Values as float32 whose mantissas end after FLOAT_BITS bits."""
+    bits = np.ascontiguousarray(values, "<f4").view("<u4").astype(np.uint64)
+    half = 1 << (22 - FLOAT_BITS)
+    return ((bits + half) >> (23 - FLOAT_BITS) << (23 - FLOAT_BITS)).astype("<u4").tobytes()
+
+
+def whole_weights(name: str, weights: Weights) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """A layer's integers as (outputs, rows, columns, inputs), and each output's step."""
+    whole, step = quantise.integers(name, weights)
+    return whole.double().numpy().transpose(0, 2, 3, 1), step.double().flatten().numpy()
 
 
 def graph_records(ops: list[Op], weights: Weights, bits: list[int], largest: list[float]) -> bytes:
@@ -141,16 +152,16 @@ def graph_records(ops: list[Op], weights: Weights, bits: list[int], largest: lis
         out += struct.pack("<BBBBHH", KINDS[op.kind], op.factor, op.pad, 0, op.a, op.b)
         if op.kind not in ("conv", "depthwise"):
             continue
-        weight = weights[f"{op.name}.weight"].double().numpy().transpose(0, 2, 3, 1)
-        bias = weights.get(f"{op.name}.bias", torch.zeros(weight.shape[0])).double().numpy()
+        whole, size = whole_weights(op.name, weights)
+        bias = weights.get(f"{op.name}.bias", torch.zeros(len(size))).double().numpy()
         out += layer_record(
-            weight,
+            whole,
+            size,
             bias[None],
             in_bits=bits[op.a],
             largest=largest[op.a],
             out_bits=bits[index],
             activation=RELU if op.relu else 0,
-            large=op.name in LARGE_LAYERS,
         )
     return out
 
@@ -165,7 +176,8 @@ def entropy_record(weights: Weights, calibration: Calibration) -> bytes:
     spread = (np.arange(SCALE_SIZE) - SPREAD_OFFSET) / 2**SPREAD_BITS
     inverse = np.rint(65536 / (np.logaddexp(spread, 0) + 0.05))
     level_t = weights["level_t"].double().numpy()[:, None]
-    context = array("context.weight")[:, :, [dy + 2 for dy, _ in TAPS], [dx + 2 for _, dx in TAPS]]
+    context, context_size = whole_weights("entropy.context", weights)
+    context = context[:, [dy + 2 for dy, _ in TAPS], [dx + 2 for _, dx in TAPS]][:, :, None]
     context_bias = array("context.bias") + level_t * array("level.weight")[:, 0]
     context_bias = context_bias + array("level.bias")
     out_bias = np.tile(array("out.bias"), (len(level_t), 1))
@@ -180,7 +192,8 @@ def entropy_record(weights: Weights, calibration: Calibration) -> bytes:
             transform.astype("<i2").tobytes(),
             np.maximum(inverse, 1024).astype("<u4").tobytes(),
             layer_record(
-                context.transpose(0, 2, 1)[:, :, None],
+                context,
+                context_size,
                 context_bias,
                 in_bits=TRANSFORM_BITS,
                 largest=math.asinh(TRANSFORM_SIZE),
@@ -188,7 +201,7 @@ def entropy_record(weights: Weights, calibration: Calibration) -> bytes:
                 activation=LEAKY,
             ),
             layer_record(
-                array("hidden.weight").transpose(0, 2, 3, 1),
+                *whole_weights("entropy.hidden", weights),
                 array("hidden.bias")[None],
                 in_bits=context_bits,
                 largest=calibration.context,
@@ -196,7 +209,7 @@ def entropy_record(weights: Weights, calibration: Calibration) -> bytes:
                 activation=LEAKY,
             ),
             layer_record(
-                array("out.weight").transpose(0, 2, 3, 1),
+                *whole_weights("entropy.out", weights),
                 out_bias,
                 in_bits=hidden_bits,
                 largest=calibration.hidden,
@@ -222,7 +235,7 @@ def model_file(
 
 def export(weights: Weights, pictures: Iterable[Tensor]) -> tuple[bytes, bytes]:
     """The decoder's and the encoder's model file of trained weights."""
-    calibration = calibrate(weights, pictures)
+    calibration = calibrate(quantise.straight_through(weights), pictures)
     ops = architecture.synthesis_ops()
     bits = value_bits(ops, calibration.synthesis, picture=len(ops))
     body = entropy_record(weights, calibration) + graph_records(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
-from sitecodec.training.architecture import Op, Weights, analysis_ops, synthesis_ops
+from sitecodec.errors import ModelError
+from sitecodec.training.architecture import TAPS, Op, Weights, analysis_ops, synthesis_ops
 from sitecodec.training.config import Config
+from sitecodec.training.quantise import FINE
 
 BLOCK = 16
 
@@ -61,6 +65,23 @@ def initial_weights(config: Config) -> Weights:
     weights["log_inverse_gain"] = -weights["log_gain"]
     level = torch.tensor(config.lambdas).log()
     weights["level_t"] = (level - level.mean()) / level.std() if len(level) > 1 else level * 0
+    weights[FINE] = torch.zeros(channels)
+    weights[FINE][[*range(min(6, config.luma)), config.luma, config.luma + config.chroma]] = 1
+    unseen = torch.ones(5, 5, dtype=torch.bool)
+    for dy, dx in TAPS:
+        unseen[dy + 2, dx + 2] = False
+    weights["entropy.context.weight"][:, :, unseen] = 0
+    return weights
+
+
+def continued_weights(config: Config, start: Path) -> Weights:
+    """The weights of a model trained before, to go on from. Raises ModelError for another shape."""
+    weights, found = initial_weights(config), load_file(start)
+    for name, weight in weights.items():
+        if name not in (FINE, "level_t"):
+            if name not in found or found[name].shape != weight.shape:
+                raise ModelError(f"{start} is of another shape than {config.name}: {name} differs")
+            weights[name] = found[name].float()
     return weights
 
 

@@ -20,11 +20,14 @@ from sitecodec.errors import ModelError
 from sitecodec.training import data, export
 from sitecodec.training.architecture import Weights
 from sitecodec.training.config import Config
-from sitecodec.training.initial import initial_weights
+from sitecodec.training.initial import continued_weights, initial_weights
+from sitecodec.training.quantise import FINE
 from sitecodec.training.step import Score, evaluate, loss
 
 SAVE_SECONDS = 300.0
-EVALUATIONS = 20  # of a run
+EVALUATIONS, MEASURED = 10, 12  # times in a run, and on how many pictures
+FIXED = ("level_t", FINE)
+"""Tensors that are not trained."""
 
 
 @dataclass
@@ -38,15 +41,18 @@ class State:
     optimiser: torch.optim.Adam
 
 
-def train(folder: Path, out: Path, config: Config, device: torch.device) -> None:
+def train(
+    folder: Path, out: Path, config: Config, device: torch.device, start: Path | None = None
+) -> None:
     """Train until the config's last step, then export and write the model card.
 
-    Begins where `out` left off. Raises ModelError for a checkpoint of another config.
+    Begins where `out` left off; else with the weights of `start`, else with a DCT codec. Raises
+    ModelError for a checkpoint of another config and for a start of another shape.
     """
     out.mkdir(parents=True, exist_ok=True)
     pictures = data.find(folder)
-    held_out = [data.read(path) for path in pictures.held_out[:24]]
-    state = _begin(out / "checkpoint.safetensors", config, device)
+    held_out = [data.read(path) for path in pictures.held_out[:MEASURED]]
+    state = _begin(out / "checkpoint.safetensors", config, device, start)
     every = max(1, config.steps // EVALUATIONS)
     saved = started = time.monotonic()
     before = state.seconds
@@ -100,11 +106,14 @@ def _prefetch(paths: tuple[Path, ...], step: int, config: Config) -> Iterator[Te
 
 
 def _parameters(weights: Weights) -> Iterator[Tensor]:
-    return (weight for name, weight in weights.items() if name != "level_t")
+    return (weight for name, weight in weights.items() if name not in FIXED)
 
 
-def _begin(checkpoint: Path, config: Config, device: torch.device) -> State:
-    weights = {name: w.to(device) for name, w in initial_weights(config).items()}
+def _begin(
+    checkpoint: Path, config: Config, device: torch.device, start: Path | None = None
+) -> State:
+    first = continued_weights(config, start) if start else initial_weights(config)
+    weights = {name: w.to(device) for name, w in first.items()}
     average = {name: w.clone() for name, w in weights.items()}
     for weight in _parameters(weights):
         weight.requires_grad_()
@@ -122,7 +131,7 @@ def _begin(checkpoint: Path, config: Config, device: torch.device) -> State:
                 average[name].copy_(file.get_tensor(f"average.{name}"))
         state.step, state.seconds = int(metadata["step"]), float(metadata["seconds"])
         for name, weight in weights.items():
-            if name != "level_t":
+            if name not in FIXED:
                 optimiser.state[weight] = {
                     "step": torch.tensor(float(state.step)),
                     "exp_avg": file.get_tensor(f"first.{name}"),
@@ -135,7 +144,7 @@ def _save(checkpoint: Path, state: State, config: Config) -> None:
     tensors = {f"average.{name}": weight for name, weight in state.average.items()}
     for name, weight in state.weights.items():
         tensors[f"weights.{name}"] = weight.detach()
-        if name != "level_t":
+        if name not in FIXED:
             tensors[f"first.{name}"] = state.optimiser.state[weight]["exp_avg"]
             tensors[f"second.{name}"] = state.optimiser.state[weight]["exp_avg_sq"]
     metadata = {"config": repr(config), "step": str(state.step), "seconds": str(state.seconds)}
@@ -152,8 +161,8 @@ def _log(path: Path, state: State, scores: list[Score]) -> None:
     }
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
-    figures = "  ".join(f"{s.bits_per_pixel:.3f}/{s.psnr:.2f}/{s.ms_ssim:.4f}" for s in scores)
-    click.echo(f"{state.step:>7} {state.seconds / 60:6.1f} min  bpp/PSNR/MS-SSIM  {figures}")
+    figures = "  ".join(f"{s.bits_per_pixel:.3f}/{s.psnr:.2f}/{s.score:.1f}" for s in scores)
+    click.echo(f"{state.step:>7} {state.seconds / 60:6.1f} min  bpp/PSNR/SSIMULACRA2  {figures}")
 
 
 def _finish(
@@ -168,7 +177,7 @@ def _finish(
     (out / f"{config.name}.decoder.slm").write_bytes(decoder)
     (out / f"{config.name}.encoder.slm").write_bytes(encoder)
     rows = [
-        f"| {level} | {s.bits_per_pixel:.4f} | {s.psnr:.2f} | {s.ms_ssim:.4f} |"
+        f"| {level} | {s.bits_per_pixel:.4f} | {s.psnr:.2f} | {s.ms_ssim:.4f} | {s.score:.1f} |"
         for level, s in enumerate(scores)
     ]
     card = [
@@ -178,11 +187,11 @@ def _finish(
         f" {config.batch} crops of {config.crop}×{config.crop}, {state.seconds / 3600:.1f} hours on"
         f" {state.weights['level_t'].device}. Decoder file: {len(decoder)} bytes.",
         "",
-        f"Measured on {min(24, len(pictures.held_out))} pictures held out, float weights, ideal"
-        " code length:",
+        f"Measured on {min(MEASURED, len(pictures.held_out))} pictures held out, weights rounded,"
+        " ideal code length:",
         "",
-        "| level | bits per pixel | PSNR, dB | MS-SSIM |",
-        "|---|---|---|---|",
+        "| level | bits per pixel | PSNR, dB | MS-SSIM | SSIMULACRA2 |",
+        "|---|---|---|---|---|",
         *rows,
     ]
     (out / f"{config.name}.md").write_text("\n".join(card) + "\n", encoding="utf-8")

@@ -130,33 +130,25 @@ int32_t sc_analyse(const Model *model, const uint8_t *rgb, int32_t width, int32_
     return (int32_t)(size_t)analysis;
 }
 
-// Quantises and codes at a quality of 0…MAX_QUALITY. Returns the payload's size, or an error.
-EXPORT("sc_encode")
-int32_t sc_encode(const Analysis *analysis, Model *decoder, uint32_t quality, uint8_t *payload,
-                  size_t capacity) {
-    const Model *model = analysis->model;
-    if (!decoder->decoder || model->fingerprint != decoder->fingerprint ||
-        model->channels != decoder->channels || model->levels != decoder->levels)
-        return ERROR_WRONG_MODEL;
+// The analysed picture, [rows][columns][channels] with as many fraction bits as the model says.
+EXPORT("sc_analysed") const int16_t *sc_analysed(const Analysis *analysis) {
+    return analysis->analysed;
+}
+
+// Codes rows of latents. Returns the payload's size, or an error.
+static int32_t code(Model *decoder, int width, int height, uint32_t quality, RowSource source,
+                    void *context, uint8_t *payload, size_t capacity) {
     if (quality > MAX_QUALITY) return ERROR_LATENTS;
     if (capacity < HEADER_BYTES) return ERROR_CAPACITY;
-    uint32_t position = position_of(decoder, quality);
-    int columns = padded(analysis->width) / STRIDE, rows = padded(analysis->height) / STRIDE;
-    int channels = model->channels;
-    size_t line = (size_t)columns * channels;
-    Gain *gains = allocate(channels * sizeof *gains);
-    int16_t *latents = allocate(line * 2);
+    int columns = padded(width) / STRIDE, rows = padded(height) / STRIDE;
+    int16_t *latents = allocate((size_t)columns * decoder->channels * 2);
     Entropy entropy;
-    if (!gains || !latents || entropy_open(&entropy, decoder, columns, position))
+    if (!latents || entropy_open(&entropy, decoder, columns, position_of(decoder, quality)))
         return ERROR_MEMORY;
-    model_gains(model, position, model->latent_bits, gains);
     RangeEncoder coder;
     range_encoder_open(&coder, payload + HEADER_BYTES, capacity - HEADER_BYTES);
-    const int16_t *from = analysis->analysed;
     for (int row = 0; row < rows; row++) {
-        for (size_t i = 0; i < line; i += channels)
-            for (int c = 0; c < channels; c++)
-                latents[i + c] = (int16_t)gain_apply(gains[c], *from++);
+        source(context, row, latents);
         entropy_encode_row(&entropy, &coder, latents);
     }
     size_t size = range_encoder_close(&coder);
@@ -166,9 +158,62 @@ int32_t sc_encode(const Analysis *analysis, Model *decoder, uint32_t quality, ui
     payload[4] = FORMAT_VERSION;
     payload[5] = CODEC_WEB;
     put_little(payload + 6, decoder->fingerprint, 4);
-    put_little(payload + 10, analysis->width - 1, 2);
-    put_little(payload + 12, analysis->height - 1, 2);
+    put_little(payload + 10, width - 1, 2);
+    put_little(payload + 12, height - 1, 2);
     put_little(payload + 14, quality, 2);
     put_little(payload + 16, checksum(payload, size), 4);
     return (int32_t)size;
+}
+
+typedef struct {
+    const Analysis *analysis;
+    Gain *gains;
+} Quantiser;
+
+static int next_quantised(void *context, int row, int16_t *out) {
+    const Quantiser *quantiser = context;
+    const Analysis *analysis = quantiser->analysis;
+    int channels = analysis->model->channels, columns = padded(analysis->width) / STRIDE;
+    const int16_t *from = analysis->analysed + (size_t)row * columns * channels;
+    for (int x = 0; x < columns; x++)
+        for (int c = 0; c < channels; c++)
+            *out++ = (int16_t)gain_apply(quantiser->gains[c], *from++);
+    return 0;
+}
+
+// Quantises and codes at a quality of 0…MAX_QUALITY. Returns the payload's size, or an error.
+EXPORT("sc_encode")
+int32_t sc_encode(const Analysis *analysis, Model *decoder, uint32_t quality, uint8_t *payload,
+                  size_t capacity) {
+    const Model *model = analysis->model;
+    if (!decoder->decoder || model->fingerprint != decoder->fingerprint ||
+        model->channels != decoder->channels || model->levels != decoder->levels)
+        return ERROR_WRONG_MODEL;
+    if (quality > MAX_QUALITY) return ERROR_LATENTS;
+    Quantiser quantiser = {analysis, allocate(model->channels * sizeof(Gain))};
+    if (!quantiser.gains) return ERROR_MEMORY;
+    model_gains(model, position_of(decoder, quality), model->latent_bits, quantiser.gains);
+    return code(decoder, analysis->width, analysis->height, quality, next_quantised, &quantiser,
+                payload, capacity);
+}
+
+typedef struct {
+    const int16_t *latents;
+    size_t line;
+} Given;
+
+static int next_given(void *context, int row, int16_t *out) {
+    const Given *given = context;
+    __builtin_memcpy(out, given->latents + row * given->line, given->line * 2);
+    return 0;
+}
+
+// Codes latents that were quantised elsewhere, [rows][columns][channels], |q| ≤ LATENT_MAX.
+EXPORT("sc_code")
+int32_t sc_code(Model *decoder, const int16_t *latents, int32_t width, int32_t height,
+                uint32_t quality, uint8_t *payload, size_t capacity) {
+    if (!decoder->decoder) return ERROR_WRONG_MODEL;
+    if (width < 1 || height < 1 || width > 65536 || height > 65536) return ERROR_TOO_LARGE;
+    Given given = {latents, (size_t)(padded(width) / STRIDE) * decoder->channels};
+    return code(decoder, width, height, quality, next_given, &given, payload, capacity);
 }

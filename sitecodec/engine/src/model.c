@@ -203,8 +203,6 @@ EXPORT("sc_load") int32_t sc_load(const uint8_t *file, size_t size) {
     return (int32_t)(size_t)model;
 }
 
-EXPORT("sc_fingerprint") uint32_t sc_fingerprint(const Model *model) { return model->fingerprint; }
-
 #include "tables.h"
 
 void model_gains(const Model *model, uint32_t position, int fraction_bits, Gain *gains) {
