@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping
@@ -21,8 +22,8 @@ TEMPORARY = ".sitecodec-tmp"
 _SUFFIXES = {"slat": ".slat", "avif": ".avif", "webp": ".webp", "png": ".png", "jpeg": ".jpg"}
 _ASSET = re.compile(r"[A-Za-z0-9._-]+-[0-9a-f]{12}-[0-9]+w\.(?:jpg|png|webp|avif|slat)")
 _ASSET_IN_PAGE = re.compile(rb"[0-9a-f]{12}-[0-9]+w\.(?:jpg|png|webp|avif|slat)")
-
-
+_ASSET_IN_ADDRESS = re.compile(_ASSET_IN_PAGE.pattern.decode())
+_BINARY_MODE: int = getattr(os, "O_BINARY", 0)
 _BINARY = frozenset(
     f".{suffix}"
     for suffix in "png jpg jpeg jpe jfif webp avif gif bmp ico slat woff woff2 ttf otf eot gz br"
@@ -61,7 +62,7 @@ def write(site: Path, folder: str, path: str, variants: Mapping[str, jobs.Varian
     files = {}
     for name, variant in variants.items():
         files[name] = f"{folder}/{stem}-{digest}-{variant.width}w{_SUFFIXES[name]}"
-        write_file(site / files[name], variant.data)
+        _write_new(f"{site}/{files[name]}", variant.data)
     size = next((v.width, v.height) for v in variants.values())
     lengths = {name: len(variant.data) for name, variant in variants.items()}
     return Asset(files, *size, lengths, {name: v.score for name, v in variants.items()})
@@ -81,6 +82,11 @@ def named_in(page: bytes) -> set[str]:
     return {name[:12].decode() for name in _ASSET_IN_PAGE.findall(page)}
 
 
+def may_name_asset(address: str) -> bool:
+    """Whether an address or srcset may lead to an encoded file: a quick look at its digits."""
+    return _ASSET_IN_ADDRESS.search(address) is not None
+
+
 def write_file(path: Path, data: bytes) -> None:
     """Write a file whole or not at all, unless it has that content already. Raises SiteError."""
     temporary = path.with_name(f".{path.name[:200]}{TEMPORARY}")
@@ -96,9 +102,33 @@ def write_file(path: Path, data: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise SiteError(
-            f"cannot write {path}: {error.strerror}; free some space or check the permissions"
-        ) from error
+        raise _not_written(path, error) from error
+
+
+def _write_new(place: str, data: bytes) -> None:
+    """Write a file whose name tells its content, most often for the first time. Raises SiteError.
+
+    No page names it yet, and the next build would see it if it were cut short: so it needs no
+    other name while it is written, which is most of the time that this takes.
+    """
+    try:
+        descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY_MODE, 0o666)
+    except OSError:  # it is there, or its folder is not
+        write_file(Path(place), data)
+        return
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
+            file.write(data)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(place)  # noqa: PTH108 - of a string
+        raise _not_written(place, error) from error
+
+
+def _not_written(place: object, error: OSError) -> SiteError:
+    return SiteError(
+        f"cannot write {place}: {error.strerror}; free some space or check the permissions"
+    )
 
 
 def unnamed(site: Path, paths: Iterable[str]) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 NAME = "sitecodec.json"
@@ -79,5 +79,9 @@ def merged(site: Path, old: Manifest, new: Iterable[Entry]) -> Manifest:
 
 def dump(manifest: Manifest) -> bytes:
     """The manifest as JSON."""
-    images = [asdict(entry) for entry in manifest.entries]
-    return json.dumps({"version": 1, "images": images}, indent=1).encode()
+    # A line for each image. Not by asdict, which takes ten times as long.
+    lines = [
+        json.dumps(vars(entry) | {"files": [vars(file) for file in entry.files]})
+        for entry in manifest.entries
+    ]
+    return ('{"version": 1, "images": [\n' + ",\n".join(lines) + "\n]}\n").encode()

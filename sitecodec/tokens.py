@@ -94,6 +94,16 @@ _NEXT_ATTRIBUTE = re.compile(
 _TAG_END = re.compile(rb"[\t\n\f\r /]*>")
 _COMMENT_END = re.compile(rb"--!?>")
 _SCRIPT_STEP = re.compile(rb"<!--|-->|<(/?)" + any_case(["script"]) + rb"(?=[\t\n\f\r />])")
+# Start tags that end svg and math, because whoever wrote them has forgotten to.
+_BREAKOUT = re.compile(
+    rb"<(?:"
+    + any_case(
+        "b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img"
+        " li listing menu meta nobr ol p pre ruby s small span strong strike sub sup table tt u ul"
+        " var".split()
+    )
+    + rb")[\t\n\f\r />]"
+)
 _REFERENCE = re.compile(r"&(?:#[0-9]+|#[xX][0-9a-fA-F]+|[a-zA-Z][a-zA-Z0-9]*);?=?")
 
 
@@ -132,7 +142,7 @@ def tags(
     """
     every = pattern is ANY_TAG
     position: int | None = 0
-    foreign = 0
+    foreign = inside = 0
     no_cdata_end = False
     while position is not None:
         for match in pattern.finditer(data, position):
@@ -162,12 +172,18 @@ def tags(
                 end = resume = position
             yield start, end, name
             self_closing = data[end - 2] == 0x2F
-            if name.endswith(("svg", "math")):
+            if name.lstrip("/") in ("svg", "math"):
                 if not self_closing:
+                    inside = inside if foreign else end
                     foreign = max(0, foreign + (-1 if name[0] == "/" else 1))
-            elif name in _TEXT_ONLY and not (foreign and self_closing):
-                position = _after_text(data, name, end)  # "/>" closes these inside svg and math
-                break
+            elif name in _TEXT_ONLY:
+                # "/>" closes these inside svg and math, and only there.
+                if foreign and self_closing and not _BREAKOUT.search(data, inside, start):
+                    inside = start
+                else:
+                    foreign = foreign if not self_closing else 0
+                    position = _after_text(data, name, end)
+                    break
             if resume is not None:
                 break
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sitecodec import css, files, html, srcset, urls
+from sitecodec import assets, css, files, html, srcset, urls
 from sitecodec.errors import SettingsError
 from sitecodec.files import File
 from sitecodec.findings import Findings
@@ -141,7 +141,7 @@ class Look:
         tags: tuple[html.Image | html.Tag, ...] = (image, *(image.sources or ()))
         addresses = [tag.get(name) or "" for tag in tags for name in ("src", "srcset")]
         folder = f"{self.settings.asset_dir}/"
-        for address in addresses:
+        for address in filter(assets.may_name_asset, addresses):
             for candidate in srcset.parse(address) or (srcset.Candidate(address),):
                 target = urls.resolve(candidate.url, self.base or self.root, self.root)
                 if isinstance(target, urls.Target) and target.path.startswith(folder):

@@ -1,0 +1,207 @@
+"""What sitecodec costs a whole site: 200 pages of Material for MkDocs with 300 photographs.
+
+The first build encodes everything: CPU seconds per megapixel of every variant, and how many
+processors it keeps busy. Then builds with a warm store, in turn with and without the plugin, as CPU
+time. Last, how fast the pages are searched for images, beside html.parser and lol-html.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+MOST_ADDED = 0.05  # of a warm build
+LEAST_SCANNED = 30.0  # MB/s
+MOST_ENCODING = 2.5  # CPU seconds per megapixel and variant
+WORDS = (
+    "latent grid of numbers a picture is made from small and whole with light on every side".split()
+)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pages", type=int, default=200)
+    parser.add_argument("--images", type=int, default=300)
+    parser.add_argument("--pairs", type=int, default=5, help="warm builds with and without")
+    parser.add_argument("--store", type=Path, help="keep the store here: no first build after one")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        project = Path(folder)
+        pixels = make_site(project, options.pages, options.images)
+        store = options.store.resolve() if options.store else project / ".cache/sitecodec"
+        write_config(project, store)
+        ok = True
+        cold = not store.is_dir()
+        cpu, wall = build(project, "with.yml")
+        sizes = variants(project / "with")
+        if cold:
+            cpu -= build(project, "without.yml")[0]
+            rate = cpu / sizes
+            ok = report("first build, CPU s per MP-variant", f"{rate:.2f}", rate <= MOST_ENCODING)
+            print(f"  {len(pixels)} photographs, {sizes:.1f} MP in all variants, {wall:.0f} s,")
+            print(f"  {(cpu / wall):.2f} of {os.cpu_count()} processors busy")
+        pairs = [
+            (build(project, "with.yml")[0], build(project, "without.yml")[0])
+            for _ in range(options.pairs)
+        ]
+        added = statistics.median(a / b - 1 for a, b in pairs)
+        ok &= report("warm build, CPU time added", f"{100 * added:.1f} %", added <= MOST_ADDED)
+        plain = statistics.median(b for _, b in pairs)
+        print(f"  {plain:.2f} s without, {options.pairs} pairs, load {os.getloadavg()[0]:.1f}")
+        ok &= scanning(sorted((project / "without").rglob("*.html")))
+    return 0 if ok else 1
+
+
+def make_site(project: Path, pages: int, images: int) -> list[int]:
+    """Photographs are crops of well-known ones; pages are text, tables and lists with images."""
+    import numpy as np
+    from PIL import Image
+    from skimage import data
+    from sklearn.datasets import load_sample_images
+
+    rng = random.Random(6)
+    sources = [data.astronaut(), data.coffee(), data.chelsea(), *load_sample_images().images]
+    folder = project / "docs/images"
+    folder.mkdir(parents=True)
+    for number in range(images):
+        source = Image.fromarray(np.asarray(sources[number % len(sources)]))
+        width = rng.randrange(200, 300)
+        height = width * 2 // 3
+        left, top = rng.randrange(source.width - width), rng.randrange(source.height - height)
+        crop = source.crop((left, top, left + width, top + height))
+        crop.resize((360, 240), Image.Resampling.LANCZOS).save(folder / f"{number}.jpg", quality=92)
+    for number in range(pages):
+        shown = [
+            n % images for n in range(number * images // pages, (number + 1) * images // pages)
+        ]
+        parts = [f"# Page {number}\n"]
+        for n in shown or [number % images]:
+            parts += [text(rng), f"## Part {n}\n", f"![Photograph {n}](images/{n}.jpg)\n"]
+            parts += [text(rng) for _ in range(4)]
+            parts += ["| a | b |\n|---|---|\n" + "| x | y |\n" * 6, "- item\n- item\n"]
+        (project / f"docs/page{number}.md").write_text("\n".join(parts))
+    (project / "docs/index.md").write_text("# Home\n\n" + text(rng))
+    return [360 * 240] * images
+
+
+def text(rng: random.Random) -> str:
+    return " ".join(rng.choices(WORDS, k=90)) + ".\n"
+
+
+def write_config(project: Path, store: Path) -> None:
+    config = {
+        "site_name": "Benchmark",
+        "site_url": "https://example.org/",
+        "theme": {"name": "material", "font": False},
+    }
+    for name, plugins in (
+        ("with", ["search", {"sitecodec": {"store": str(store)}}]),
+        ("without", ["search"]),
+    ):
+        values = config | {"plugins": plugins, "site_dir": name}
+        (project / f"{name}.yml").write_text(json.dumps(values))  # JSON is YAML
+
+
+def build(project: Path, config: str) -> tuple[float, float]:
+    """CPU seconds and seconds of a `mkdocs build` in an interpreter of its own."""
+    shutil.rmtree(project / Path(config).stem, ignore_errors=True)
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", config]
+    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    before, start = cpu_of_children(), time.perf_counter()
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, env=environment)
+    figures = cpu_of_children() - before, time.perf_counter() - start
+    if done.returncode:
+        sys.exit(f"mkdocs build failed:\n{done.stderr[-2000:]}")
+    return figures
+
+
+def cpu_of_children() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def variants(site: Path) -> float:
+    """Megapixels of all widths that were made."""
+    entries = json.loads((site / "assets/sitecodec/sitecodec.json").read_text())["images"]
+    sizes = {(e["path"], f["width"], f["height"]) for e in entries for f in e["files"]}
+    return sum(width * height for _, width, height in sizes) / 1e6
+
+
+def scanning(pages: list[Path]) -> bool:
+    from sitecodec import html
+
+    documents = [page.read_bytes() for page in pages]
+    size = sum(map(len, documents)) / 1e6
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            pass
+
+    def with_html_parser(document: bytes) -> None:
+        Reader().feed(document.decode())
+
+    def ours(document: bytes) -> None:
+        html.scan(document)
+        html.styles(document)
+
+    ways: dict[str, Callable[[bytes], object]] = {
+        "sitecodec": ours,
+        "html.parser": with_html_parser,
+    }
+    ways |= dict(lol_html())
+    rates = {name: size / fastest(way, documents) for name, way in ways.items()}
+    rate = rates.pop("sitecodec")
+    ok = report("search for images and CSS, MB/s", f"{rate:.0f}", rate >= LEAST_SCANNED)
+    print(f"  {len(pages)} pages, {size:.1f} MB; ", end="")
+    print(", ".join(f"{name} {other:.0f} MB/s" for name, other in rates.items()))
+    return ok
+
+
+def lol_html() -> Iterator[tuple[str, Callable[[bytes], object]]]:
+    try:
+        import lolhtml
+    except ImportError:
+        return
+
+    class Handler:
+        def element(self, element: object) -> None:
+            pass
+
+    def way(document: bytes) -> None:
+        rewriter = lolhtml.HTMLRewriter(lambda part: None)
+        rewriter.on("img", Handler())
+        rewriter.write(document)
+        rewriter.end()
+
+    yield "lol-html", way
+
+
+def fastest(way: Callable[[bytes], object], documents: list[bytes]) -> float:
+    times = []
+    for _ in range(5):
+        start = time.process_time()
+        for document in documents:
+            way(document)
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def report(name: str, figure: str, ok: bool) -> bool:
+    print(f"{name:<42}{figure:>10}   {'ok' if ok else 'OVER'}")
+    return ok
+
+
+if __name__ == "__main__":
+    sys.exit(main())
