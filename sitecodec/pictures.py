@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import io
 import logging
 import os
@@ -89,6 +90,7 @@ class Pictures:
         self._spare: OrderedDict[str, bytes] = OrderedDict()
         self._recent: OrderedDict[_Url, _Recent] = OrderedDict()
         self._recent_bytes = 0
+        self._decodable: set[tuple[str, int]] = set()
         self.decoded = 0
         """How many payloads were decoded so far."""
 
@@ -116,6 +118,19 @@ class Pictures:
         data = self._spare.get(digest) or self._store.get(digest)
         # An entry of another kind has a key that is not its content's hash.
         return data if data and hashlib.sha256(data).hexdigest() == digest else None
+
+    def decodes(self, payload: bytes) -> bool:
+        """Whether this installation has what decodes a payload, by its header.
+
+        A browser that is sent to a picture which then fails shows nothing: it takes the next source
+        for a type that it does not know, not for an error.
+        """
+        header = _header(payload)
+        if header is None:
+            return False
+        if (header.codec, header.model) not in self._decodable and _is_decodable(payload, header):
+            self._decodable.add((header.codec, header.model))
+        return (header.codec, header.model) in self._decodable
 
     def find(self, digest: str, extension: str, width: int | None = None) -> Found | None:
         """What stands under a URL, without decoding; None if the store has nothing for it.
@@ -211,7 +226,7 @@ class Pictures:
             with self._lock:
                 self.decoded += 1
             return codec.decode(payload)
-        from sitecodec.sd.networks import need_torch
+        from sitecodec.sd.loading import need_torch
 
         need_torch()  # to say so before what else is missing
         with self._networks:  # one takes all processors and gigabytes
@@ -278,6 +293,22 @@ def _header(payload: bytes) -> Header | None:
         return read_header(payload)
     except PayloadError:
         return None
+
+
+def _is_decodable(payload: bytes, header: Header) -> bool:
+    try:
+        if header.codec == "web":
+            from sitecodec import models
+
+            models.find(header.model)
+            return True
+        from sitecodec.models import registry
+        from sitecodec.sd import container
+
+        registry.find(header.model, container.unpack(payload).denoise)
+    except SitecodecError:
+        return False
+    return all(importlib.util.find_spec(name) for name in ("torch", "diffusers"))
 
 
 def _is_format(data: bytes, extension: str) -> bool:

@@ -150,7 +150,10 @@ class Preview:
                         self.want(real, urgent=True)
             data = with_pictures(data, page, results, self._template)
         folder = self.settings.asset_dir
-        return with_payloads(data, name, self.site, self.root, folder, self.pictures.keep)
+        return with_payloads(data, name, self.site, self.root, folder, self._kept)
+
+    def _kept(self, payload: bytes) -> str:
+        return self.pictures.keep(payload) if self.pictures.decodes(payload) else ""
 
     def listed(self) -> list[Listed]:
         """Every image that the survey has found, by path."""

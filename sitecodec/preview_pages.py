@@ -50,7 +50,7 @@ def with_payloads(
     """A page that a build has rewritten, with the decoded picture before each of its payloads.
 
     `name` is the page's site path, `root` the URL path of the site, `folder` that of the payloads
-    in it; `keep` takes a payload and gives its hash.
+    in it; `keep` takes a payload and gives its hash, or '' if it cannot be decoded here.
     """
 
     def decoded(candidate: str) -> str:
@@ -63,7 +63,8 @@ def with_payloads(
             payload = (site / target.path).read_bytes()
         except OSError:
             return ""
-        return f"{PREFIX}{keep(payload)}.png{space}{width}"
+        digest = keep(payload)
+        return f"{PREFIX}{digest}.png{space}{width}" if digest else ""
 
     insertions = []
     for match in _PAYLOAD_SOURCE.finditer(data):

@@ -117,7 +117,7 @@ def verdict(outcome: jobs.Outcome, pictures: Pictures) -> Result:
         outcome.source_bytes,
         outcome.width,
         outcome.height,
-        payload=pictures.keep(payload.data) if payload else "",
+        payload=pictures.keep(payload.data) if payload and pictures.decodes(payload.data) else "",
         avif=f"{pictures.keep(avif.data)}.{avif.format}" if avif else "",
         payload_bytes=len(payload.data) if payload else None,
         avif_bytes=len(avif.data) if avif else None,

@@ -244,6 +244,29 @@ def test_a_site_that_was_built_shows_decoded_latents_too(tmp_path: Path, make: A
     ]
 
 
+def test_a_payload_that_cannot_be_decoded_here_stands_behind_the_next_format(
+    tmp_path: Path, make: Any
+) -> None:
+    folder = tmp_path / "site/assets/sitecodec"
+    folder.mkdir(parents=True)
+    payloads = {
+        "web": codecs.get("web").encode(make.photo(16, 16), 50),
+        "sd": pack(Header("sd", 1, 8, 8, 50.0), b"latents"),
+        "newer": pack(Header("web", 12345, 8, 8, 50.0), b"latents"),
+    }
+    preview = Preview(Settings(store=tmp_path / "cache/store"), full=False)
+    preview.update(tmp_path / "site", preview.settings)
+    for name, payload in payloads.items():
+        (folder / f"{name}.slat").write_bytes(payload)
+        page = (
+            f'<picture><source type="image/x-sitecodec" srcset="assets/sitecodec/{name}.slat">'
+            f'<img src="assets/sitecodec/{name}.jpg"></picture>'
+        ).encode()
+        shown = preview.page("index.html", page)
+        assert (b"image/png" in shown) == (name == "web")
+    preview.close()
+
+
 def trial(running: Running, values: object, **headers: str) -> tuple[int, bytes]:
     origin = {"Origin": f"http://127.0.0.1:{running.port}", "Content_Type": "application/json"}
     body = values if isinstance(values, bytes) else json.dumps(values).encode()
