@@ -50,7 +50,11 @@ def wait_until_prepared(page, seconds=30):
     return wait_for_report(page, lambda told: told["prepared"], seconds)
 
 
-def wait_for_report(page, wanted, seconds=30):
+def wait_for_report(page, wanted, seconds=30, *, update=False):
+    """Wait until the worker's report is as wanted.
+
+    With `update`, have the browser look for a new version; by itself it does some time after.
+    """
     end = time.monotonic() + seconds
     pause = 30.0
     while time.monotonic() < end:
@@ -60,6 +64,8 @@ def wait_for_report(page, wanted, seconds=30):
         # Less and less often: a browser looks for a new version when the old one has rested.
         page.wait_for_timeout(pause)
         pause = min(2500, 1.4 * pause)
+        if update:
+            page.evaluate("navigator.serviceWorker.getRegistration().then((r) => r?.update())")
     raise AssertionError(f"the worker came to nothing: {report(page)}")
 
 

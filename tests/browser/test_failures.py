@@ -89,7 +89,7 @@ def test_a_missing_engine_or_model_is_tried_three_times(site, page, photos):
     site.answers.clear()
     site.page("new.html", site.add("b", photos[1]))
     page.goto(f"{site.url}new.html")
-    wait_for_report(page, lambda told: not told["aside"])
+    wait_for_report(page, lambda told: not told["aside"], update=True)
 
 
 def test_three_failures_end_it_until_the_next_version(site, page, photos):
@@ -107,7 +107,7 @@ def test_three_failures_end_it_until_the_next_version(site, page, photos):
     payloads["d"] = photos[0]
     site.page("new.html", body + site.add("d", photos[0]))
     page.goto(f"{site.url}new.html")
-    wait_for_report(page, lambda told: not told["aside"])
+    wait_for_report(page, lambda told: not told["aside"], update=True)
     page.goto(f"{site.url}new.html")
     assert set(shown(page, payloads, payloads).values()) == {"payload"}
 

@@ -241,5 +241,7 @@ def test_twelve_megapixels_are_streamed(site, page):
     site.page("index.html", site.add("a", payload))
     # However slow this machine: the limit has a test of its own.
     site.change(("PATIENCE = 8000", "PATIENCE = 120_000"))
-    visit_twice(page, site.url)
+    page.goto(site.url)
+    wait_until_prepared(page)
+    page.goto(site.url, wait_until="domcontentloaded")
     assert shows(page, "a", payload) == "payload"
