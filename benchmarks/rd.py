@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from sitecodec import bench, images, metrics, payload
+from sitecodec import bdrate, bench, images, metrics, payload
 from sitecodec.cli import progress_bar
 from sitecodec.settings import Settings
 
@@ -138,10 +138,10 @@ def quantisation_cost(
         "float": [dict(zip(("bpp", "psnr", "ms_ssim"), mean, strict=True)) for mean in means],
         "engine": [{"bpp": p.bpp, "psnr": p.psnr, "ms_ssim": p.ms_ssim_db} for p in engine],
         "bd_rate": {
-            "psnr": metrics.bd_rate(
+            "psnr": bdrate.bd_rate(
                 [(m[0], m[1]) for m in means], [(p.bpp, p.psnr) for p in engine]
             ),
-            "ms_ssim": metrics.bd_rate(
+            "ms_ssim": bdrate.bd_rate(
                 [(m[0], m[2]) for m in means], [(p.bpp, p.ms_ssim_db) for p in engine]
             ),
         },

@@ -207,7 +207,7 @@ def memory_row() -> Row:
 def presets(model: str, images: list[Path]) -> list[Row]:
     """`rd` against `seed` at no more bytes, on the same latents."""
     from sitecodec.codecs.sd import SdCodec
-    from sitecodec.models import registry
+    from sitecodec.models import adding, registry
 
     if model:
         return compared(SdCodec(model), pictures(images))
@@ -216,7 +216,7 @@ def presets(model: str, images: list[Path]) -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         os.environ[registry.ENVIRONMENT] = str(Path(folder) / "models")
         source = sd_models.save(Path(folder) / "small", *sd_models.train())
-        registry.add("small", str(source))
+        adding.add("small", str(source))
         return compared(SdCodec("small"), pictures(images))
 
 

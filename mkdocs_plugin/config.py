@@ -21,6 +21,9 @@ class SitecodecConfig(base.Config):  # type: ignore[no-untyped-call]
     min_tile_score = c.Type((int, float), default=Settings.min_tile_score)
     """What every part of an encoded image has to score at least."""
 
+    codec = c.Type(str, default=Settings.codec)
+    """What payloads are made with: web, or sd, which only the preview shows."""
+
     widths = c.ListOfItems(c.Type(int), default=list(Settings.widths))
     """Widths in pixels to make of each image; without any, by the theme's content width."""
 

@@ -44,11 +44,11 @@ def add(name: str, source: str, revision: str) -> None:
     \b
     Example: sitecodec models add sd15 --from sd15
     """
-    from sitecodec.models import registry
-    from sitecodec.sd import networks
+    from sitecodec.models import adding
+    from sitecodec.sd import loading
 
-    networks.need_torch()
-    model = registry.add(name, source, revision)
+    loading.need_torch()
+    model = adding.add(name, source, revision)
     at = f" at {model.revision[:12]}" if model.revision else ""
     parts = "autoencoder and U-Net" if model.denoises else "autoencoder"
     click.echo(f"{name}: {model.vae} from {model.source}{at}, {parts}")
@@ -138,9 +138,9 @@ def pull(name: str) -> None:
     \b
     Example: sitecodec models pull sd15
     """
-    from sitecodec.models import registry
+    from sitecodec.models import adding
 
-    model = registry.pull(name)
+    model = adding.pull(name)
     click.echo(f"{name}: {len(model.files)} files, whole")
 
 

@@ -17,8 +17,7 @@ from sitecodec.settings import Settings
 from sitecodec.trials import Encoded, Memo, Trial, measured
 
 if TYPE_CHECKING:
-    from sitecodec.codecs import Pixels
-    from sitecodec.codecs.web import WebCodec
+    from sitecodec.codecs import Codec, Pixels
 
 GRAPHICS_SCORE = 85.0
 """What lossy files of flat graphics and screenshots must score at least.
@@ -35,6 +34,7 @@ _FLAT = 0.5  # share of pixels equal to their neighbour, above which a picture c
 # Mean scores of the model web-0 on Kodak pictures for quality 0, 10, ... 100. Only a prior: a
 # search corrects it by what it measures on the picture at hand.
 _SLAT_CURVE = search.curve((-9.0, 6.5, 19.2, 30.0, 39.8, 48.2, 54.5, 59.4, 63.0, 65.8, 68.0))
+_FAULT = 5.0  # what invented text or skin lacks, in score: a guess at how much quality mends it
 _HEADROOM = 3  # a first guess a little high finds out in one trial whether the target is in reach
 
 
@@ -79,7 +79,7 @@ def choose(
     score: Scorer,
     source_bytes: int,
     settings: Settings,
-    codec: WebCodec,
+    codec: Codec,
     hints: Hints | None = None,
     memo: Memo | None = None,
 ) -> Verdict:
@@ -148,7 +148,7 @@ class _Payload:
 def _smallest_payload(
     source: Pixels,
     score: Scorer,
-    codec: WebCodec,
+    codec: Codec,
     target: float,
     floor: float,
     worth: float,
@@ -158,8 +158,12 @@ def _smallest_payload(
     """The smallest payload of less than `worth` bytes that reaches the target.
 
     Sizes are nearly free once the picture is analysed, scores are not. So the largest payload that
-    is worth its bytes is scored first: if that fails, so would all smaller ones.
+    is worth its bytes is scored first: if that fails, so would all smaller ones. A decoder that may
+    invent detail is held to more than scores.
     """
+    generative = codec.name == "sd"
+    faults: dict[int, str] = {}
+    levels: dict[int, float] = {}
     trials: dict[int, Trial] = {}
     files: dict[int, bytes] = {}
     with codec.analysed(source) as encode:
@@ -174,22 +178,25 @@ def _smallest_payload(
 
         def trial(quality: int) -> float:
             name = f"{codec.identity}/{quality}"
-            if name not in memo:
-                memo[name] = measured(file(quality), score(codec.decode(file(quality))))
+            if name not in memo or generative:
+                shown = codec.decode(file(quality))
+                memo[name] = measured(file(quality), score(shown))
+                faults[quality] = _invented(source, shown, floor) if generative else ""
             trials[quality] = memo[name]
-            return trials[quality].level(floor, target)
+            levels[quality] = trials[quality].level(floor, target)
+            if faults.get(quality):
+                levels[quality] = min(levels[quality], target - _FAULT)
+            return levels[quality]
 
         curve = _SLAT_CURVE + hint
         quality = affordable(min(100, search.first(curve, target) + _HEADROOM))
         while quality >= 0 and trial(quality) < target:
             failed = trials[quality]
             curve = _SLAT_CURVE + failed.score - _SLAT_CURVE[quality]
-            better = search.first(
-                _SLAT_CURVE + failed.level(floor, target) - _SLAT_CURVE[quality], target
-            )
+            better = search.first(_SLAT_CURVE + levels[quality] - _SLAT_CURVE[quality], target)
             better = affordable(max(min(100, better + _HEADROOM), quality))
             if better <= quality or len(trials) >= search.MOST_TRIALS:
-                reason = _bad_part(source, failed, floor)
+                reason = faults.get(quality) or _bad_part(source, failed, floor)
                 if not reason and quality == 100:
                     reason = f"scores {failed.score:.0f} at most"
                 predicted = len(file(search.first(curve, target)))
@@ -198,11 +205,17 @@ def _smallest_payload(
         if quality < 0:
             return _Payload(None, "", len(file(search.first(curve, target))), hint)
         curve = _SLAT_CURVE + trials[quality].score - _SLAT_CURVE[quality]
-        known = {q: t.level(floor, target) for q, t in trials.items()}
-        quality = search.lowest_quality(trial, target, curve, known)
+        quality = search.lowest_quality(trial, target, curve, levels)
         best = trials[quality]
         found = Encoded(best.size, best.score, best.worst_tile, file(quality), quality)
         return _Payload(found, "", best.size, best.score - float(_SLAT_CURVE[quality]))
+
+
+def _invented(source: Pixels, shown: Pixels, floor: float) -> str:
+    """What is wrong with a generative decoder's picture, '' if nothing is."""
+    from sitecodec.sd import gate
+
+    return gate.judge(source, shown, floor).reason
 
 
 def _bad_part(source: Pixels, failed: Trial, floor: float) -> str:

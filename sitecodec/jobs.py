@@ -26,7 +26,6 @@ __all__ = ["Job", "Outcome", "Variant", "by_width", "encode_image", "recall", "r
 ENCODE_VERSION = "4"
 """Part of every store key: raised whenever this package would encode the same source otherwise."""
 
-_CODEC = "web"
 # Outcomes that wait to be consumed hold memory: so many jobs are in flight at once and no more.
 _IN_FLIGHT = 32
 
@@ -202,7 +201,7 @@ def _key(digest: bytes, settings: Settings) -> str:
         str(settings.min_bytes),
         str(settings.max_pixels),
         repr(settings.widths),
-        codecs.get(_CODEC).identity,
+        codecs.get(settings.codec).identity,
     )
 
 

@@ -43,6 +43,9 @@ class Source:
     sizes: str = ""
     """What goes with a srcset of several widths."""
 
+    generative: bool = False
+    """Whether what decodes it may invent detail."""
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -160,9 +163,12 @@ def more_sources(data: bytes, tag: Tag | Image, sources: Iterable[Source]) -> by
     names = ("media", "sizes", "width", "height") if isinstance(tag, Tag) else ("sizes",)
     own = {name: value for name in names if (value := tag.get(name)) is not None}
     end = _end(data[tag.start : tag.end], tag)
-    return "".join(
-        f"<source{_written({'type': s.type, 'srcset': s.srcset} | own)}{end}" for s in sources
-    ).encode()
+    written = []
+    for source in sources:
+        marks = {"data-sitecodec": "generative"} if source.generative else {}
+        values = {"type": source.type, "srcset": source.srcset} | own | marks
+        written.append(f"<source{_written(values)}{end}")
+    return "".join(written).encode()
 
 
 def head(data: bytes, script: str = "") -> bytes:

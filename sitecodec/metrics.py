@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -103,22 +103,34 @@ def sample(pixels: Pixels) -> Pixels:
 
 
 def worst_tile(reference: Pixels, distorted: Pixels) -> float:
-    """The lowest SSIMULACRA2 of any 256x256 part; the whole picture's if it is smaller.
+    """The lowest SSIMULACRA2 of any 256x256 part (see `tile_scores`)."""
+    return min(score for _, score in tile_scores(reference, distorted))
 
-    Parts cover the picture, those at its edges shifted inwards. Their scores come from the error
-    maps of the picture, or of a row of parts if it is large. A part cut out would score 1.3 higher
-    (standard deviation 0.7, 8 Kodak pictures): the metric blurs its borders with black.
+
+def tile_scores(
+    reference: Pixels, distorted: Pixels, side: int = _TILE
+) -> list[tuple[Tile, float]]:
+    """The parts of a picture, (left, top, right, bottom) in pixels, and the SSIMULACRA2 of each.
+
+    Parts cover the picture, those at its edges shifted inwards; of a small picture there is one,
+    which may reach beyond it. Scores come from the error maps of the picture, or of a row of parts
+    if it is large. A 256x256 part cut out would score 1.3 higher (standard deviation 0.7, 8 Kodak
+    pictures): the metric blurs its borders with black.
     """
     _check_same_shape(reference, distorted)
-    if sample(reference) is reference:
-        bands = [slice(None)]
-    else:  # memory does not grow with the picture's height
-        bands = [slice(top, top + _TILE) for top in _starts(reference.shape[0], _TILE)]
-    worst = math.inf
-    for rows in bands:
+    height = reference.shape[0]
+    tops = [0]
+    if sample(reference) is not reference:  # memory does not grow with the picture's height
+        tops = _starts(height, _TILE)
+    found = []
+    for top in tops:
+        rows = slice(top, top + _TILE if len(tops) > 1 else height)
+        tiles = _tiles(reference[rows], side)
         with _opened(reference[rows]) as score:
-            worst = min(worst, *score(distorted[rows], _tiles(reference[rows])))
-    return worst
+            for tile, value in zip(tiles, score(distorted[rows], tiles), strict=True):
+                place = (tile[0], tile[1] + top, tile[2], tile[3] + top)
+                found.append((place, value))
+    return found
 
 
 def psnr(reference: Pixels, distorted: Pixels) -> float:
@@ -164,44 +176,6 @@ def ms_ssim(reference: Pixels, distorted: Pixels) -> float:
     return float(np.mean(values))
 
 
-def bd_rate(
-    anchor_points: Sequence[tuple[float, float]], points: Sequence[tuple[float, float]]
-) -> float | None:
-    """Bjøntegaard's rate difference of `points` to the anchor, in per cent; negative is smaller.
-
-    Points are (rate, quality) in any order. The logarithm of the rate is interpolated over the
-    quality by PCHIP and averaged where the two quality ranges overlap. Only points on which
-    more rate buys more quality are used. None if a curve has fewer than two such points or the
-    ranges do not overlap.
-    """
-    from scipy.interpolate import PchipInterpolator  # type: ignore[import-untyped, unused-ignore]
-
-    curves = []
-    for given in (anchor_points, points):
-        curve = _rising(given)
-        if len(curve) < 2:
-            return None
-        qualities = [quality for quality, _ in curve]
-        curves.append((qualities, PchipInterpolator(qualities, [rate for _, rate in curve])))
-    low = max(qualities[0] for qualities, _ in curves)
-    high = min(qualities[-1] for qualities, _ in curves)
-    if high <= low:
-        return None
-    anchor, tested = (float(curve.integrate(low, high)) for _, curve in curves)
-    return (math.exp((tested - anchor) / (high - low)) - 1) * 100
-
-
-def _rising(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """(quality, log rate), strictly rising in both; not usable points left out."""
-    curve: list[tuple[float, float]] = []
-    for rate, quality in sorted(points, key=lambda point: (point[0], -point[1])):
-        if not (rate > 0 and math.isfinite(rate) and math.isfinite(quality)):
-            continue
-        if not curve or (quality > curve[-1][0] and math.log(rate) > curve[-1][1]):
-            curve.append((quality, math.log(rate)))
-    return curve
-
-
 def _check_same_shape(reference: Pixels, distorted: Pixels) -> None:
     if reference.shape != distorted.shape:
         raise ValueError(f"pictures differ in size: {reference.shape} and {distorted.shape}")
@@ -226,13 +200,13 @@ def _whole(pixels: Pixels) -> Tile:
     return 0, 0, width, height
 
 
-def _tiles(pixels: Pixels) -> list[Tile]:
+def _tiles(pixels: Pixels, side: int = _TILE) -> list[Tile]:
     """The tiles that cover a picture, or what it is extended to."""
     _, _, width, height = _whole(pixels)
     return [
-        (left, top, min(width, left + _TILE), min(height, top + _TILE))
-        for top in _starts(height, _TILE)
-        for left in _starts(width, _TILE)
+        (left, top, min(width, left + side), min(height, top + side))
+        for top in _starts(height, side)
+        for left in _starts(width, side)
     ]
 
 

@@ -52,6 +52,9 @@ class Offers:
     sizes: dict[str, _Size | None] = field(default_factory=dict)
     """Width and height of images that were looked at for them."""
 
+    generative: bool = False
+    """Whether the decoder of the payloads may invent detail, which their sources then say."""
+
 
 def rewrite(offers: Offers, page: Page) -> bool:
     """Write a page or style sheet anew, if there is anything to change; returns whether it was.
@@ -198,7 +201,14 @@ def _picture(offers: Offers, page: Page, use: Use, size: _Size | None) -> markup
     return markup.Picture(
         # A browser takes the first type that it knows, so each has to have the full width.
         sources=tuple(
-            markup.Source(mime, srcset.join(found), widest.width, widest.height, text)
+            markup.Source(
+                mime,
+                srcset.join(found),
+                widest.width,
+                widest.height,
+                text,
+                generative=offers.generative and name == "slat",
+            )
             for name, mime in _MIME_TYPES.items()
             if (found := candidates(name)) and (name in widest.files or name == "slat")
         ),

@@ -27,6 +27,10 @@ class Settings:
     min_tile_score: float = 30.0
     """What every 256x256 part of an encoded image has to score at least: this catches lost text."""
 
+    codec: str = "web"
+    """What payloads are made with: 'web', which visitors' browsers decode, or 'sd', Stable
+    Diffusion's latents, which only the author's preview shows. Read first what they may invent."""
+
     widths: tuple[int, ...] = ()
     """Widths in pixels to make of each image, none wider than its source; the widest is the limit.
     Without any, half, once and twice the content width of the theme, at most 1920."""
@@ -74,6 +78,8 @@ class Settings:
         _check_range("min_bytes", self.min_bytes, 0, 2**31)
         _check_range("max_pixels", self.max_pixels, 1, 2**28)
         _check_range("workers", self.workers, 0, 1024)
+        if self.codec not in ("web", "sd"):
+            raise SettingsError(f"codec must be 'web' or 'sd', not {self.codec!r}")
         if self.originals not in ("keep", "drop"):
             raise SettingsError(f"originals must be 'keep' or 'drop', not {self.originals!r}")
         if self.placeholder not in ("off", "colour", "blur"):

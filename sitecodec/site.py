@@ -68,12 +68,16 @@ def rewrite_site(
     background_width = 0 if settings.widths else _MOST_WIDTH
     settings = with_widths(settings, findings.content_width)
     encoded = _encode(site, settings, files, findings, background_width, progress)
+    by_visitors = encoded if settings.codec == "web" else {}  # others need the preview
     account = _account(
-        pages, encoded, findings.content_width or CONTENT_WIDTH, len(names) - len(pages)
+        pages, by_visitors, findings.content_width or CONTENT_WIDTH, len(names) - len(pages)
     )
     script = _script(site, settings, account)
     placeholders = _placeholders(site, settings, encoded)
-    offers = Offers(site, root, encoded, template, script, placeholders, findings.rows)
+    offers = Offers(
+        *(site, root, encoded, template, script, placeholders, findings.rows),
+        generative=settings.codec == "sd",
+    )
     rewritten = sum(rewrite(offers, page) for page in pages)
     for sheet in sheets:
         rewrite(offers, sheet)

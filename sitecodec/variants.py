@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sitecodec import gate, images, metrics
-from sitecodec.codecs.web import WebCodec
+from sitecodec import codecs, gate, images, metrics
 from sitecodec.conventional import Scorer
 from sitecodec.outcome import FORMATS, Outcome, Variant
 from sitecodec.settings import Settings
@@ -23,6 +22,7 @@ def encode(source: images.Source, source_bytes: int, settings: Settings, memos: 
 
     `memos` are trials made of it before, by width; they are used and added to.
     """
+    codec = codecs.get(settings.codec)
     variants: list[Variant] = []
     first: gate.Verdict | None = None
     hints: gate.Hints | None = None
@@ -32,7 +32,7 @@ def encode(source: images.Source, source_bytes: int, settings: Settings, memos: 
         pixels = images.resized(source.pixels, width) if narrower else source.pixels
         memo = memos.setdefault(width, {})
         with metrics.against(pixels) as score:
-            verdict = gate.choose(pixels, score, source_bytes, settings, WebCodec(), hints, memo)
+            verdict = gate.choose(pixels, score, source_bytes, settings, codec, hints, memo)
             added = _variants(pixels, score, verdict, source_bytes, settings)
         hints = verdict.hints
         first = first or verdict

@@ -54,11 +54,11 @@ def test_sd_payloads_are_decoded_with_torch(
     pytest.importorskip("torch", reason="torch is not installed (extra 'torch')")
     pytest.importorskip("diffusers", reason="diffusers is not installed (extra 'torch')")
     from sitecodec.codecs.sd import SdCodec
-    from sitecodec.models import registry
+    from sitecodec.models import adding, registry
     from tests import sd_models
 
     monkeypatch.setenv(registry.ENVIRONMENT, str(tmp_path / "models"))
-    registry.add("tiny", str(sd_models.save(tmp_path / "tiny", sd_models.kl(), sd_models.unet())))
+    adding.add("tiny", str(sd_models.save(tmp_path / "tiny", sd_models.kl(), sd_models.unet())))
     codec = SdCodec(preset="seed", device="cpu")  # which passes the U-Net, too
     payload = codec.encode(make.photo(64, 96), 50)
     several = store_of(tmp_path)

@@ -11,8 +11,8 @@ pytest.importorskip("diffusers", reason="diffusers is not installed (extra 'torc
 from sitecodec import metrics, payload
 from sitecodec.codecs.sd import SdCodec
 from sitecodec.errors import ModelError, PayloadError, SettingsError
-from sitecodec.models import registry
-from sitecodec.sd import container, grid, networks, palette
+from sitecodec.models import adding, registry
+from sitecodec.sd import container, grid, loading, networks, palette
 from tests import sd_models
 
 
@@ -22,7 +22,7 @@ def trained(tmp_path_factory):
     before = os.environ.get(registry.ENVIRONMENT)
     os.environ[registry.ENVIRONMENT] = str(tmp_path_factory.mktemp("models"))
     folder = sd_models.save(tmp_path_factory.mktemp("trained"), *sd_models.train())
-    registry.add("small", str(folder))
+    adding.add("small", str(folder))
     yield folder
     if before is None:
         del os.environ[registry.ENVIRONMENT]
@@ -32,7 +32,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def small():
-    return networks.load(registry.read("small"), "cpu")
+    return loading.load(registry.read("small"), "cpu")
 
 
 @pytest.fixture(scope="module")

@@ -31,9 +31,11 @@ def test_invented_letters_are_not_kept_though_the_rest_is_perfect(page, make):
 
 
 def test_a_bad_part_is_not_kept(photo):
-    broken = photo.copy()
-    broken[100:180, 100:180] = photo[20:100, 200:280]
-    verdict = gate.judge(photo, broken)
+    blue = np.ascontiguousarray(photo[..., ::-1] // (3, 2, 1)).astype(np.uint8)  # no skin
+    assert not gate.skin_like(blue).any()
+    broken = blue.copy()
+    broken[100:180, 100:180] = blue[20:100, 200:280]
+    verdict = gate.judge(blue, broken)
     assert verdict.reason.startswith("worst tile")
     assert verdict.worst_tile < gate.WORST_TILE
 
@@ -42,3 +44,45 @@ def test_the_floor_is_never_laxer_than_asked(photo):
     noisy = (photo + np.random.default_rng(0).normal(0, 6, photo.shape)).clip(0, 255)
     noisy = noisy.astype(np.uint8)
     assert not gate.judge(photo, noisy, min_tile_score=95).kept
+
+
+TONES = [(255, 219, 172), (241, 194, 125), (198, 134, 66), (141, 85, 36), (96, 62, 42)]
+
+
+def portrait(make, tone, eyes):
+    """A face of a tone, 60 pixels wide, whose eyes look to one side, before a blue background."""
+    picture = make.photo(256, 384, seed=5) // (4, 3, 1)
+    y, x = np.mgrid[:256, :384]
+    grain = np.random.default_rng(1).normal(0, 4, (256, 384, 1))
+    face = ((x - 160) / 30) ** 2 + ((y - 120) / 40) ** 2 < 1
+    picture[face] = (np.array(tone) + grain)[face].clip(0, 255)
+    for left in (148, 172):
+        picture[(x - left) ** 2 + (y - 110) ** 2 < 36] = 235
+        picture[(x - left - eyes) ** 2 + (y - 110) ** 2 < 9] = 20
+    picture[(abs(y - 140 - eyes // 2) < 2) & (abs(x - 160) < 12)] = (120, 30, 40)
+    return picture.astype(np.uint8)
+
+
+@pytest.mark.parametrize("tone", TONES)
+def test_a_face_that_looks_another_way_is_not_kept(make, tone):
+    source = portrait(make, tone, -3)
+    assert gate.skin_like(source)[90:160, 135:185].mean() > 0.6
+    assert gate.judge(source, source).kept
+    verdict = gate.judge(source, portrait(make, tone, 3))
+    assert verdict.reason.startswith("skin, perhaps a face: a part scores ")
+    assert verdict.skin_score < gate.SKIN_SCORE
+
+
+def test_without_colours_every_part_may_be_a_face(make):
+    source, other = (
+        np.repeat(portrait(make, TONES[0], eyes)[..., :1], 3, axis=2) for eyes in (-3, 3)
+    )
+    assert gate.judge(source, source).kept
+    assert gate.judge(source, other).skin_score < gate.SKIN_SCORE
+
+
+def test_what_has_not_the_colour_of_skin_is_none():
+    colours = [(40, 90, 200), (30, 120, 40), (250, 250, 250), (10, 8, 6), (128, 128, 128)]
+    board = np.kron(np.array([colours], np.uint8), np.ones((50, 50, 1), np.uint8))
+    assert not gate.skin_like(board).any()
+    assert gate.skin_score(board, board // 2) == 100

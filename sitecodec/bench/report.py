@@ -144,9 +144,9 @@ def plot(results: Results, path: Path) -> None:
 
 
 def _bd_rate(anchor: Sequence[Point], curve: Sequence[Point], metric: str) -> float | None:
-    from sitecodec import metrics
+    from sitecodec import bdrate
 
-    return metrics.bd_rate(_scores(anchor, metric), _scores(curve, metric))
+    return bdrate.bd_rate(_scores(anchor, metric), _scores(curve, metric))
 
 
 def _scores(curve: Sequence[Point], metric: str) -> list[tuple[float, float]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from sitecodec.errors import PayloadError
@@ -29,6 +31,10 @@ class Codec(Protocol):
 
     def encode(self, pixels: Pixels, quality: float) -> bytes:
         """A complete .slat payload for an (H, W, 3) uint8 picture at quality 0-100."""
+        ...
+
+    def analysed(self, pixels: Pixels) -> AbstractContextManager[Callable[[float], bytes]]:
+        """A context whose value makes a payload of the picture for each quality it is given."""
         ...
 
     def decode(self, data: bytes) -> Pixels:

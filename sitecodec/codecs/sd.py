@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,12 @@ class SdCodec:
             self._code(picture, latents, quality)
             for picture, latents in zip(pictures, self.latents(pictures), strict=True)
         ]
+
+    @contextmanager
+    def analysed(self, pixels: Pixels) -> Iterator[Callable[[float], bytes]]:
+        """A context whose value makes a payload of the picture for each quality it is given."""
+        (latents,) = self.latents([pixels])
+        yield lambda quality: self._code(pixels, latents, quality)
 
     def encode_to(self, pixels: Pixels, max_bytes: int) -> bytes:
         """The best payload of at most `max_bytes`.
@@ -196,6 +203,6 @@ class SdCodec:
         return self.denoise
 
     def _networks(self, model: Model) -> Networks:
-        from sitecodec.sd import networks
+        from sitecodec.sd import loading
 
-        return networks.load(model, self.device)
+        return loading.load(model, self.device)

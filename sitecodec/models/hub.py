@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sitecodec.errors import ModelError
+from sitecodec.models.registry import ALIASES
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,15 @@ def _unreachable(name: str, error: Exception) -> ModelError:
     kind = type(error).__name__
     if "Gated" in kind:
         what = "its licence must be accepted on its page first, and a token set"
+    elif "RepositoryNotFound" in kind and name in ALIASES.values():
+        # Makers withdraw models: those of 1.5 and of 2.1 went in 2024 and 2025.
+        what = (
+            "the repository is not there any more; look for a copy that you trust and give its"
+            " name or folder to --from"
+        )
     elif "RepositoryNotFound" in kind or "HFValidation" in kind:
         what = "there is no such folder here and no such repository there; check the name"
-    elif "RevisionNotFound" in kind or "EntryNotFound" in kind:
+    elif "RevisionNotFound" in kind or ("EntryNotFound" in kind and "Local" not in kind):
         what = "no such revision or file there; check --revision"
     else:
         detail = " ".join(str(error).split())[:80] or kind

@@ -51,6 +51,8 @@ def refine(
         cost = distortion(start + noise * widths) - distortion(start)
         price = _RATE * 1.386 * max(float(cost), 1e-6)
     best, least = start, float("inf")
+    # Gradients of a mean over a picture are below what half precision holds; Adam does not care.
+    scale = 2.0**14 if networks.vae.dtype == torch.float16 else 1.0
     for step in range(count + 1):
         noise = torch.rand(grid.shape, generator=generator).to(device) - 0.5
         loss = distortion((grid + noise) * widths) + price * rate(grid)
@@ -58,7 +60,7 @@ def refine(
             best, least = (grid * widths).detach(), loss.item()
         if step < count:
             optimiser.zero_grad()
-            loss.backward()
+            (loss * scale).backward()
             optimiser.step()
     refined: Latents = best[0].permute(1, 2, 0).cpu().contiguous().numpy()
     return refined
