@@ -126,7 +126,7 @@ def window_rows(
     (site / "index.html").write_text(f"{head}<script defer src={script}></script>{body}")
     # As if no page said what is near.
     (site / "deaf.html").write_text(head + body)
-    with serving(site) as (url, _):
+    with serving(site, stored=False) as (url, _):
         page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
         page.goto(url)
         wait_until_prepared(page)
@@ -176,8 +176,11 @@ def wait_until_prepared(page: Page) -> None:
 
 
 @contextmanager
-def serving(root: Path) -> Iterator[tuple[str, list[tuple[str, int]]]]:
-    """The folder's URL, and a list of (path, size) to which every answer is added."""
+def serving(root: Path, *, stored: bool = True) -> Iterator[tuple[str, list[tuple[str, int]]]]:
+    """The folder's URL, and a list of (path, size) to which every answer is added.
+
+    Unless `stored`, browsers are told to keep nothing themselves.
+    """
     log: list[tuple[str, int]] = []
 
     class Handler(SimpleHTTPRequestHandler):
@@ -188,6 +191,11 @@ def serving(root: Path) -> Iterator[tuple[str, list[tuple[str, int]]]]:
             file = root / path
             log.append((path, file.stat().st_size if file.is_file() else 0))
             super().do_GET()
+
+        def end_headers(self) -> None:
+            if not stored:
+                self.send_header("Cache-Control", "no-store")
+            super().end_headers()
 
         def log_message(self, *_: object) -> None:
             pass
