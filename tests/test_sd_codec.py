@@ -12,7 +12,9 @@ from sitecodec import metrics, payload
 from sitecodec.codecs.sd import SdCodec
 from sitecodec.errors import ModelError, PayloadError, SettingsError
 from sitecodec.models import adding, registry
-from sitecodec.sd import container, grid, loading, networks, palette
+from sitecodec.sd import container, gate, grid, loading, networks, palette
+from sitecodec.settings import Settings
+from sitecodec.site import rewrite_site
 from tests import sd_models
 
 
@@ -239,3 +241,42 @@ def test_unknown_devices_are_refused(picture):
         pytest.skip("there is a GPU")
     with pytest.raises(ModelError, match="no device 'cuda' here"):
         SdCodec("small", device="cuda").encode(picture, 50)
+
+
+@pytest.fixture
+def site(make, tmp_path):
+    """A built site with one photograph, and the settings to rewrite it with `sd`."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "photo.png").write_bytes(make.file(make.photo(160, 200, seed=100)))
+    (tmp_path / "site" / "index.html").write_text('<body><img src="photo.png" alt="a"></body>')
+    settings = Settings(quality=0, min_tile_score=-1000, codec="sd", store=tmp_path / "store")
+    return tmp_path / "site", settings
+
+
+def test_a_site_s_payloads_are_held_to_the_stricter_gate(site, monkeypatch):
+    folder, settings = site
+    monkeypatch.setattr("sitecodec.gate.WORTH_IT", 50)  # a trained minute does not beat AVIF
+    (row,) = rewrite_site(folder, settings).images
+    assert row.payload is None
+    assert row.reason.startswith(("skin, perhaps a face: ", "worst tile "))
+    assert not list(folder.rglob("*.slat"))
+    assert "generative" not in (folder / "index.html").read_text()
+
+
+def test_a_site_says_what_is_generative_and_asks_no_visitor_to_decode_it(site, monkeypatch):
+    folder, settings = site
+    monkeypatch.setattr("sitecodec.gate.WORTH_IT", 50)
+    monkeypatch.setattr("sitecodec.sd.gate.judge", lambda *_: gate.Verdict("", 50.0, 1.0, 100.0))
+    monkeypatch.setattr("sitecodec.trials.Trial.level", lambda *_: 100.0)
+    (row,) = rewrite_site(folder, settings).images
+    assert row.payload
+    assert row.avif
+    (data, *_) = [path.read_bytes() for path in folder.rglob("*.slat")]
+    assert container.is_generative(data)
+    assert SdCodec(device="cpu").decode(data).ndim == 3
+    page = (folder / "index.html").read_text()
+    start = page.index('<source type="image/x-sitecodec"')
+    assert 'data-sitecodec="generative"' in page[start : page.index(">", start)]
+    assert page.count("generative") == 1
+    assert not list(folder.glob("*.js"))
+    assert not rewrite_site(folder, settings).rewritten
