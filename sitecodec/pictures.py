@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
-import io
 import logging
 import os
 import re
@@ -16,16 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import sitecodec
-from sitecodec.errors import PayloadError, SitecodecError, StoreError
-from sitecodec.payload import Header, read_header
-from sitecodec.store import Store, key
+from sitecodec.errors import SitecodecError, StoreError
+from sitecodec.payload import Header
+from sitecodec.picture_files import (
+    FORMATS,
+    compress,
+    header_of,
+    is_decodable,
+    is_format,
+    key_of,
+)
+from sitecodec.store import Store
 
 if TYPE_CHECKING:
     from sitecodec.codecs import Pixels
-
-FORMATS = {"png": "image/png", "webp": "image/webp", "jpg": "image/jpeg"}
-"""MIME types by extension. PNG is lossless: exactly the pixels that the payload stands for."""
 
 CACHE_BYTES = 1 << 30
 _WAITING = 128
@@ -125,10 +127,10 @@ class Pictures:
         A browser that is sent to a picture which then fails shows nothing: it takes the next source
         for a type that it does not know, not for an error.
         """
-        header = _header(payload)
+        header = header_of(payload)
         if header is None:
             return False
-        if (header.codec, header.model) not in self._decodable and _is_decodable(payload, header):
+        if (header.codec, header.model) not in self._decodable and is_decodable(payload, header):
             self._decodable.add((header.codec, header.model))
         return (header.codec, header.model) in self._decodable
 
@@ -146,10 +148,10 @@ class Pictures:
         if data is None:
             return None
         found = None
-        if _is_format(data, extension):
+        if is_format(data, extension):
             found = Found(digest, data)
-        elif extension in FORMATS and (header := _header(data)):
-            name = _key(digest, header, extension, width)
+        elif extension in FORMATS and (header := header_of(data)):
+            name = key_of(digest, header, extension, width)
             found = Found(name, self._cache.get(name))
         if found and found.data is not None and stamp:
             self._note(url, found, stamp)
@@ -163,10 +165,10 @@ class Pictures:
         decode it, or what else the decoder raises.
         """
         payload = self.file(digest)
-        header = _header(payload) if payload else None
+        header = header_of(payload) if payload else None
         if payload is None or header is None:
             return None
-        name = _key(digest, header, extension, width)
+        name = key_of(digest, header, extension, width)
         found = self._cache.get(name)
         if found is not None:
             return found
@@ -189,9 +191,9 @@ class Pictures:
     def put(self, digest: str, pixels: Pixels) -> None:
         """Keep the PNG of a payload's pixels, which the caller has just decoded."""
         payload = self.file(digest)
-        header = _header(payload) if payload else None
+        header = header_of(payload) if payload else None
         if header:
-            self._remember(_key(digest, header, "png", None), _compress(pixels, "png", None))
+            self._remember(key_of(digest, header, "png", None), compress(pixels, "png", None))
 
     def _fly(
         self,
@@ -207,7 +209,7 @@ class Pictures:
                 # Another flight may have landed between our look at the cache and our start.
                 data = self._cache.get(name)
                 if data is None:
-                    data = _compress(self._decode(payload, header), *url[1:])
+                    data = compress(self._decode(payload, header), *url[1:])
                     self._remember(name, data)
             if stamp := self._stamp(url[0]):  # where the disk is full, all there is of a cache
                 self._note(url, Found(name, data), stamp)
@@ -278,58 +280,3 @@ class Pictures:
             self._warned.add(str(error))
         if not known:
             _log.warning("sitecodec: %s", error)
-
-
-def _key(digest: str, header: Header, extension: str, width: int | None) -> str:
-    import PIL
-
-    scaled = str(width) if width is not None and width < header.width else ""
-    # The versions of all that decides the file's bytes.
-    return key("picture", "1", sitecodec.__version__, PIL.__version__, digest, extension, scaled)
-
-
-def _header(payload: bytes) -> Header | None:
-    try:
-        return read_header(payload)
-    except PayloadError:
-        return None
-
-
-def _is_decodable(payload: bytes, header: Header) -> bool:
-    try:
-        if header.codec == "web":
-            from sitecodec import models
-
-            models.find(header.model)
-            return True
-        from sitecodec.models import registry
-        from sitecodec.sd import container
-
-        registry.find(header.model, container.unpack(payload).denoise)
-    except SitecodecError:
-        return False
-    return all(importlib.util.find_spec(name) for name in ("torch", "diffusers"))
-
-
-def _is_format(data: bytes, extension: str) -> bool:
-    """Whether a file is an AVIF or a WebP, as its extension says."""
-    if extension == "avif":
-        return data[4:8] == b"ftyp"
-    return extension == "webp" and data[8:12] == b"WEBP"
-
-
-def _compress(pixels: Pixels, extension: str, width: int | None) -> bytes:
-    from PIL import Image
-
-    image = Image.fromarray(pixels)
-    if width is not None and width < image.width:
-        size = width, max(1, round(image.height * width / image.width))
-        image = image.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
-    buffer = io.BytesIO()
-    if extension == "png":
-        image.save(buffer, "PNG", compress_level=1)
-    elif extension == "webp":
-        image.save(buffer, "WEBP", quality=90, method=2)
-    else:
-        image.save(buffer, "JPEG", quality=92, subsampling="4:4:4")
-    return buffer.getvalue()

@@ -26,7 +26,8 @@ from sitecodec import markup, visits
 from sitecodec.answers import as_json, immutable, safe, text
 from sitecodec.errors import ModelError, SitecodecError
 from sitecodec.own_host import foreign, is_own_host
-from sitecodec.pictures import FORMATS, BusyError
+from sitecodec.picture_files import FORMATS
+from sitecodec.pictures import BusyError
 from sitecodec.preview import PREFIX, Preview
 from sitecodec.preview_results import quick_quality
 
