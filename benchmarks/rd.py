@@ -55,6 +55,8 @@ def main() -> int:
     parser.add_argument("--weights", type=Path, default=WEIGHTS, help="float weights")
     parser.add_argument("--figures", type=Path, default=REPOSITORY / "docs" / "figures")
     parser.add_argument("--results", type=Path, default=REPOSITORY / "benchmarks" / "results")
+    parser.add_argument("--all", action="store_true", help="more peers, and efforts 6 and 9")
+    parser.add_argument("--every", type=int, default=1, help="only every n-th picture")
     arguments = parser.parse_args()
     suffixes = (".png", ".webp", ".jpg", ".jpeg")
     pictures = [path for path in sorted(arguments.folder.glob("*")) if path.suffix in suffixes]
@@ -62,7 +64,7 @@ def main() -> int:
         print(f"{arguments.folder}: no pictures there; name a folder of PNG or WebP files")
         return 2
 
-    results = measure(pictures)
+    results = measure(pictures[:: arguments.every], bench.ALL if arguments.all else bench.USUAL)
     for problem in results.problems:
         print(problem, file=sys.stderr)
     print(bench.render_table(results), end="\n\n")
@@ -70,10 +72,12 @@ def main() -> int:
         return 1
     arguments.figures.mkdir(parents=True, exist_ok=True)
     arguments.results.mkdir(parents=True, exist_ok=True)
-    name = f"rd-{arguments.folder.name}"
+    name = f"rd-{arguments.folder.name}{'-all' if arguments.all else ''}"
     bench.plot(results, arguments.figures / f"{name}.svg")
     bench.write_json(results, arguments.results / f"{name}.json")
 
+    if arguments.all:
+        return 1 if results.problems else 0
     subset = [path for path in pictures if path.stem in CARD_SUBSET]
     if results.pictures == 24 and len(subset) == len(CARD_SUBSET):
         print_beside_card(results, measure(subset))
@@ -87,10 +91,10 @@ def main() -> int:
     return 1 if over or results.problems else 0
 
 
-def measure(pictures: Sequence[Path]) -> bench.Results:
+def measure(pictures: Sequence[Path], names: Sequence[str] = bench.USUAL) -> bench.Results:
     """Run the library's benchmark."""
     with progress_bar("Measuring") as progress:
-        return bench.run(pictures, progress=progress)
+        return bench.run(pictures, names, progress=progress)
 
 
 def print_beside_card(results: bench.Results, subset: bench.Results) -> None:

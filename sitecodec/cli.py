@@ -101,7 +101,26 @@ def build(site_dir: Path, config: Path, quality: str | None, base_path: str, str
 )
 @click.option("--model", default="", help="sd: a model of `sitecodec models list`.")
 @click.option("--preset", type=click.Choice(["rd", "seed"]), default="rd", help="sd: the coding.")
-@click.option("--max-bytes", type=click.IntRange(min=1), help="sd: the best of at most that size.")
+@click.option("--max-bytes", type=click.IntRange(min=1), help="The best of at most that size.")
+@click.option(
+    "--target-score",
+    type=click.FloatRange(max=100),
+    help="web: the smallest with that score (SSIMULACRA2), whatever its quality.",
+)
+@click.option(
+    "--effort",
+    type=click.IntRange(0, 9),
+    default=Settings.effort,
+    show_default=True,
+    help="web: from 5 on latents are refined (needs torch): smaller, but slow.",
+)
+@click.option(
+    "--tune",
+    type=click.Choice(["score", "psnr"]),
+    default="score",
+    show_default=True,
+    help="web: what to refine latents for.",
+)
 @click.option("--denoise/--no-denoise", default=None, help="sd: decode through the U-Net.")
 @click.option("--refine", type=click.IntRange(0, 10_000), default=0, help="sd: gradient steps.")
 @cli_sd.device_option
@@ -111,26 +130,32 @@ def encode(
     codec: str,
     quality: float,
     max_bytes: int | None,
+    target_score: float | None,
+    effort: int,
+    tune: str,
     device: str,
     **options: Any,  # noqa: ANN401 - click's values
 ) -> None:
     """Encode one image to a payload.
 
     \b
-    Example: sitecodec encode photo.jpg photo.slat --quality 60
+    Example: sitecodec encode photo.jpg photo.slat --target-score 60
     """
-    from sitecodec import codecs, images
+    from sitecodec import cli_web, images
 
     picture = images.load(_read(source), str(source), Settings.max_pixels)
     if isinstance(picture, images.LeftAlone):
         raise ImageError(f"{source}: {picture.reason}: keep it in its own format")
+    if target_score is not None and (max_bytes or codec == "sd"):
+        raise click.UsageError("--target-score goes without --max-bytes, and with --codec web")
     if codec == "sd":
         sd = cli_sd.sd_codec(device=device, **options)
         payload = cli_sd.encode_sd(sd, picture.pixels, quality, max_bytes)
-    elif max_bytes or any(options[name] for name in ("model", "refine", "denoise")):
-        raise click.UsageError("--model, --max-bytes, --denoise and --refine go with --codec sd")
+    elif any(options[name] for name in ("model", "refine", "denoise")):
+        raise click.UsageError("--model, --denoise and --refine go with --codec sd")
     else:
-        payload = codecs.get(codec).encode(picture.pixels, quality)
+        aim = cli_web.Aim(quality, max_bytes, target_score)
+        payload = cli_web.encode(picture.pixels, aim, effort, tune)
     _write(output, payload)
     pixels = picture.width * picture.height
     click.echo(

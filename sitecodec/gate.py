@@ -8,12 +8,13 @@ yields the conventional file, which ships beside or instead of the payload.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sitecodec import images, search
+from sitecodec import images, refining, search
+from sitecodec.codecs.web import WebCodec
 from sitecodec.conventional import Scorer, matching_avif
-from sitecodec.settings import Settings
+from sitecodec.settings import REFINING, Settings
 from sitecodec.trials import Encoded, Memo, Trial, measured
 
 if TYPE_CHECKING:
@@ -31,9 +32,9 @@ WORTH_IT = 0.95
 
 _FLAT = 0.5  # share of pixels equal to their neighbour, above which a picture counts as graphics
 
-# Mean scores of the model web-0 on Kodak pictures for quality 0, 10, ... 100. Only a prior: a
+# Mean scores of the model web-1 on Kodak pictures for quality 0, 10, ... 100. Only a prior: a
 # search corrects it by what it measures on the picture at hand.
-_SLAT_CURVE = search.curve((-9.0, 6.5, 19.2, 30.0, 39.8, 48.2, 54.5, 59.4, 63.0, 65.8, 68.0))
+_SLAT_CURVE = search.curve((7.9, 20.5, 31.0, 40.3, 48.6, 55.6, 61.4, 65.5, 68.6, 70.7, 72.3))
 _FAULT = 5.0  # what invented text or skin lacks, in score: a guess at how much quality mends it
 _HEADROOM = 3  # a first guess a little high finds out in one trial whether the target is in reach
 
@@ -104,6 +105,20 @@ def choose(
     payload = _smallest_payload(
         source, score, codec, target, floor, limit * WORTH_IT, hints.slat, memo
     )
+    if settings.effort >= REFINING and isinstance(codec, WebCodec) and not graphics:
+        refined = refining.smallest(
+            source,
+            score,
+            codec,
+            settings.effort,
+            target,
+            floor,
+            min(limit * WORTH_IT, payload.reached.size if payload.reached else math.inf),
+            _SLAT_CURVE + payload.offset,
+            memo,
+        )
+        if refined:
+            payload = replace(payload, reached=refined, reason="")
     best = min(source_bytes, len(lossless.data) if lossless else source_bytes)
     shipped = avif.encoded if avif.encoded and avif.encoded.size < best else None
     if shipped:

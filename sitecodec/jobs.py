@@ -18,7 +18,7 @@ from pathlib import Path
 from sitecodec import codecs, trials
 from sitecodec.errors import ImageError, SitecodecError, StoreError
 from sitecodec.outcome import Outcome, Variant, by_width, pack, unpack
-from sitecodec.settings import Settings
+from sitecodec.settings import REFINING, Settings
 from sitecodec.store import Store, key
 
 __all__ = ["Job", "Outcome", "Variant", "by_width", "encode_image", "recall", "run"]
@@ -201,6 +201,7 @@ def _key(digest: bytes, settings: Settings) -> str:
         str(settings.min_bytes),
         str(settings.max_pixels),
         repr(settings.widths),
+        str(settings.effort if settings.effort >= REFINING else 0),
         codecs.get(settings.codec).identity,
     )
 

@@ -15,6 +15,9 @@ CONFIG_NAME = "sitecodec.toml"
 QUALITIES = {"low": 30.0, "medium": 50.0, "high": 70.0}
 """Names for the setting `quality`, with the scores they mean."""
 
+REFINING = 5
+"""The least effort at which latents are refined."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -30,6 +33,11 @@ class Settings:
     codec: str = "web"
     """What payloads are made with: 'web', which visitors' browsers decode, or 'sd', Stable
     Diffusion's latents, which only the author's preview shows. Read first what they may invent."""
+
+    effort: int = 3
+    """How hard to work on payloads, 0 to 9. From 5 on their latents are refined with gradients:
+    that makes them smaller, takes from half a minute to minutes per megapixel (once: results are
+    kept in the store) and needs torch. Below 5 all efforts are the same."""
 
     widths: tuple[int, ...] = ()
     """Widths in pixels to make of each image, none wider than its source; the widest is the limit.
@@ -78,6 +86,7 @@ class Settings:
         _check_range("min_bytes", self.min_bytes, 0, 2**31)
         _check_range("max_pixels", self.max_pixels, 1, 2**28)
         _check_range("workers", self.workers, 0, 1024)
+        _check_range("effort", self.effort, 0, 9)
         if self.codec not in ("web", "sd"):
             raise SettingsError(f"codec must be 'web' or 'sd', not {self.codec!r}")
         if self.originals not in ("keep", "drop"):
@@ -146,7 +155,7 @@ def _coerce(name: str, value: Any, base: Path) -> Any:  # noqa: ANN401 - plain c
         value = QUALITIES.get(value, value)
     elif name in ("quality", "min_tile_score"):
         wanted, ok = "a number", isinstance(value, (int, float)) and not isinstance(value, bool)
-    elif name in ("min_bytes", "max_pixels", "workers"):
+    elif name in ("min_bytes", "max_pixels", "workers", "effort"):
         wanted, ok = "a whole number", isinstance(value, int) and not isinstance(value, bool)
     elif name == "widths":
         wanted = "a list of whole numbers"

@@ -35,7 +35,7 @@ def test_encode_info_decode(run, photo, tmp_path):
     told = run("info", "photo.slat", "--json")
     assert json.loads(told.output) == {
         "codec": "web",
-        "model": "web-0",
+        "model": "web-1",
         "fingerprint": json.loads(told.output)["fingerprint"],
         "width": 160,
         "height": 120,

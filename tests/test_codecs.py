@@ -12,8 +12,8 @@ def test_the_web_codec_names_its_model_and_size():
     data = codecs.get("web").encode(np.zeros((30, 50, 3), np.uint8), 12.34)
     header = payload.read_header(data)
     assert (header.codec, header.width, header.height, header.quality) == ("web", 50, 30, 12.34)
-    assert header.model == models.fingerprint(models.read("web-0", "decoder"))
-    assert models.find(header.model) == "web-0"
+    assert header.model == models.fingerprint(models.read(models.DEFAULT, "decoder"))
+    assert models.find(header.model) == models.DEFAULT
 
 
 def test_payloads_of_other_codecs_and_models_are_refused():

@@ -137,7 +137,7 @@ def test_what_was_measured_is_not_measured_again_and_changes_nothing(small, verd
 
 
 def test_few_full_encodes(make, monkeypatch):
-    """At most three of a format on average: AVIF files to ship, payloads decoded for a score."""
+    """At most four of a format on average: AVIF files to ship, payloads decoded for a score."""
     counts = {"avif": 0, "payload": 0}
     real_avif, real_decode = images.avif, WebCodec.decode
 
@@ -154,4 +154,4 @@ def test_few_full_encodes(make, monkeypatch):
     pictures = [make.photo(96, 128, 0), make.photo(200, 200, 2), make.photo(256, 384, 1)]
     for picture in pictures:
         choose(picture)
-    assert max(counts.values()) <= 3 * len(pictures)
+    assert max(counts.values()) <= 4 * len(pictures)

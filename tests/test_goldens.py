@@ -8,6 +8,7 @@ import pytest
 
 from sitecodec import engine, models
 from sitecodec.codecs import get
+from sitecodec.codecs.web import WebCodec
 from tests.goldens import make
 
 GOLDENS = Path(make.__file__).parent
@@ -26,8 +27,9 @@ def test_golden_decodes_to_the_same_pixels_for_ever(name):
 @pytest.mark.parametrize("name", INDEX)
 def test_encoding_gives_the_golden_bytes(name):
     entry = INDEX[name]
-    pixels = make.picture(name.removesuffix(".slat"), entry["height"], entry["width"])
-    assert get("web").encode(pixels, entry["quality"]) == (GOLDENS / name).read_bytes()
+    case, model = make.case_and_model(name)
+    pixels = make.picture(case, entry["height"], entry["width"])
+    assert WebCodec(model).encode(pixels, entry["quality"]) == (GOLDENS / name).read_bytes()
 
 
 def run_node(*arguments):
@@ -38,21 +40,22 @@ def run_node(*arguments):
 @needs_node
 @pytest.mark.parametrize("name", INDEX)
 def test_node_decodes_to_the_same_pixels(name):
-    model = models.FOLDER / "web-0.decoder.slm"
+    model = models.FOLDER / f"{make.case_and_model(name)[1]}.decoder.slm"
     assert run_node("decode", engine.WASM, model, GOLDENS / name) == INDEX[name]["sha256"]
 
 
 @needs_node
 def test_node_encodes_to_the_same_bytes(tmp_path):
-    for name in ("odd.slat", "photo.slat"):
+    for name in ("odd.slat", "photo-1.slat"):
         entry = INDEX[name]
-        pixels = make.picture(name.removesuffix(".slat"), entry["height"], entry["width"])
+        case, model = make.case_and_model(name)
+        pixels = make.picture(case, entry["height"], entry["width"])
         (tmp_path / "pixels").write_bytes(pixels.tobytes())
         got = run_node(
             "encode",
             engine.WASM,
-            models.FOLDER / "web-0.decoder.slm",
-            models.FOLDER / "web-0.encoder.slm",
+            models.FOLDER / f"{model}.decoder.slm",
+            models.FOLDER / f"{model}.encoder.slm",
             tmp_path / "pixels",
             str(entry["width"]),
             str(entry["height"]),

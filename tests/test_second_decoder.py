@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sitecodec import models
 from sitecodec.codecs import get
 from sitecodec.errors import SitecodecError
+from sitecodec.payload import read_header
 from tests import second_decoder
 
 ROOT = Path(__file__).parents[1]
 GOLDENS = ROOT / "tests" / "goldens"
-MODEL = (ROOT / "sitecodec" / "models" / "web-0.decoder.slm").read_bytes()
+MODEL = models.read(models.DEFAULT, "decoder")
 (FINGERPRINT,) = struct.unpack("<I", MODEL[-4:])
 SMALL = 20_000  # pixels: the second decoder is slow
 
@@ -50,7 +52,9 @@ def decode_both(payload):
 @pytest.mark.parametrize("name", small_goldens())
 def test_goldens_decode_to_their_pixels(name):
     entry = json.loads((GOLDENS / "goldens.json").read_text())[name]
-    pixels = second_decoder.decode((GOLDENS / name).read_bytes(), MODEL)
+    payload = (GOLDENS / name).read_bytes()
+    model = models.read(models.find(read_header(payload).model), "decoder")
+    pixels = second_decoder.decode(payload, model)
     assert pixels.shape == (entry["height"], entry["width"], 3)
     assert hashlib.sha256(pixels.tobytes()).hexdigest() == entry["sha256"]
 

@@ -33,6 +33,7 @@ def test_every_setting_can_be_loaded(tmp_path):
         quality = 30
         min_tile_score = -5.5
         codec = "sd"
+        effort = 6
         widths = [1600, 800, 800]
         exclude = ["assets/logo.png", "blog/**"]
         asset_dir = "static/latents"
@@ -51,6 +52,7 @@ def test_every_setting_can_be_loaded(tmp_path):
         quality=30,
         min_tile_score=-5.5,
         codec="sd",
+        effort=6,
         widths=(800, 1600),
         exclude=("assets/logo.png", "blog/**"),
         asset_dir="static/latents",
@@ -84,6 +86,8 @@ def test_templates_may_be_none():
         ("quality", "best"),
         ("quality", True),
         ("min_tile_score", 101),
+        ("effort", 10),
+        ("effort", 5.5),
         ("min_bytes", -1),
         ("min_bytes", 1.5),
         ("max_pixels", 0),

@@ -30,8 +30,19 @@ _QUALITIES = {
     "jpeg": (5, 10, 15, 20, 30, 40, 50),
     "webp": (0, 5, 10, 20, 30, 45, 60),
     "avif": (10, 20, 30, 40, 50, 65),
+    "avif-2": (10, 20, 30, 40, 50, 65),
+    "jxl": (10, 25, 40, 55, 70, 80),
     "web": (0, 20, 40, 60, 80, 100),
+    "web-6": (0, 20, 40, 60, 80),
+    "web-9": (0, 20, 40, 60, 80),
 }
+
+USUAL = ("jpeg", "webp", "avif", "web")
+"""The codecs that every installation has and that are fast."""
+
+ALL = tuple(_QUALITIES)
+"""Those, AVIF at speed 2, JPEG XL (needs the package `pillow-jxl-plugin`) and refined payloads at
+efforts 6 and 9 (need torch; minutes per megapixel)."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +87,13 @@ class _Codec:
     decode: Callable[[bytes], Pixels]
 
 
-def run(images: Sequence[Path], *, progress: Callable[[int, int], None] | None = None) -> Results:
-    """Measure all codecs on PNG, JPEG or WebP files of opaque pictures.
+def run(
+    images: Sequence[Path],
+    names: Sequence[str] = USUAL,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Results:
+    """Measure codecs on PNG, JPEG or WebP files of opaque pictures.
 
     `progress` is called with the encodes done and their total. MS-SSIM and SSIMULACRA2 of a
     picture over a megapixel are those of `metrics.sample`. A picture that cannot be measured by
@@ -85,12 +101,19 @@ def run(images: Sequence[Path], *, progress: Callable[[int, int], None] | None =
     """
     from sitecodec import metrics
 
-    total = len(images) * sum(map(len, _QUALITIES.values()))
+    total = len(images) * sum(len(_QUALITIES[name]) for name in names)
     measured: list[dict[str, list[Point]]] = []
     problems = []
     pixels = sampled = 0
+    if "jxl" in names:
+        try:
+            import pillow_jxl  # type: ignore[import-not-found, unused-ignore]  # noqa: F401
+        except ImportError as error:
+            raise SitecodecError(
+                "JPEG XL needs a plugin: install it with  pip install pillow-jxl-plugin"
+            ) from error
     with ThreadPoolExecutor(os.cpu_count()) as executor, _one_avif_thread():
-        codecs = _codecs()
+        codecs = {name: codec for name, codec in _codecs().items() if name in names}
         for number, path in enumerate(images):
             done = total // len(images) * number
 
@@ -108,8 +131,8 @@ def run(images: Sequence[Path], *, progress: Callable[[int, int], None] | None =
                 sampled += metrics.sample(picture) is not picture
             step(total // len(images))
     curves = {
-        name: tuple(_mean([points[name][i] for points in measured]) for i in range(len(qualities)))
-        for name, qualities in _QUALITIES.items()
+        name: tuple(_mean([p[name][i] for p in measured]) for i in range(len(_QUALITIES[name])))
+        for name in codecs
         if measured
     }
     return Results(curves, len(measured), pixels, sampled, tuple(problems))
@@ -125,9 +148,10 @@ def _load(path: Path) -> Pixels:
 
 
 def _codecs() -> dict[str, _Codec]:
-    from sitecodec import codecs, images
+    from sitecodec import images
+    from sitecodec.codecs.web import WebCodec
 
-    web = codecs.get("web")
+    web = WebCodec()
     return {
         "jpeg": _Codec(
             lambda pixels, quality: _pillow(
@@ -140,7 +164,15 @@ def _codecs() -> dict[str, _Codec]:
             _decode_pillow,
         ),
         "avif": _Codec(lambda pixels, quality: images.avif(pixels, int(quality)), _decode_pillow),
+        "avif-2": _Codec(
+            lambda pixels, quality: images.avif(pixels, int(quality), speed=2), _decode_pillow
+        ),
+        "jxl": _Codec(
+            lambda pixels, quality: _pillow(pixels, "JXL", quality=int(quality)), _decode_jxl
+        ),
         "web": _Codec(web.encode, web.decode),
+        "web-6": _Codec(lambda pixels, quality: web.refined(pixels, quality, 6), web.decode),
+        "web-9": _Codec(lambda pixels, quality: web.refined(pixels, quality, 9), web.decode),
     }
 
 
@@ -150,6 +182,14 @@ def _pillow(pixels: Pixels, format_name: str, **options: Any) -> bytes:  # noqa:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format_name, **options)
     return buffer.getvalue()
+
+
+def _decode_jxl(data: bytes) -> Pixels:
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data), formats=["JXL"]) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def _decode_pillow(data: bytes) -> Pixels:

@@ -17,12 +17,25 @@ ANCHOR = "avif"
 _METRICS = {"psnr": "psnr", "ms_ssim": "ms_ssim_db", "ssimulacra2": "ssimulacra2"}
 """The metrics by name, and which property of a point their curves and rates are taken from."""
 
-_LABELS = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF", "web": "sitecodec web"}
+_LABELS = {
+    "jpeg": "JPEG",
+    "webp": "WebP",
+    "avif": "AVIF",
+    "avif-2": "AVIF, speed 2",
+    "jxl": "JPEG XL",
+    "web": "sitecodec web",
+    "web-6": "web, effort 6",
+    "web-9": "web, effort 9",
+}
 _STYLES = {
     "jpeg": ("#8a8a8a", "s"),
     "webp": ("#c27c0e", "^"),
     "avif": ("#1f6fb4", "D"),
+    "avif-2": ("#6fa8d6", "d"),
+    "jxl": ("#2f8f4e", "v"),
     "web": ("#c0304a", "o"),
+    "web-6": ("#8a1c7c", "P"),
+    "web-9": ("#4b1c8a", "*"),
 }
 _AXES = {"psnr": "PSNR (dB)", "ms_ssim": "MS-SSIM (dB)", "ssimulacra2": "SSIMULACRA2"}
 
@@ -121,7 +134,7 @@ def plot(results: Results, path: Path) -> None:
                     color=colour,
                     marker=marker,
                     markersize=5,
-                    linewidth=2.2 if name == "web" else 1.5,
+                    linewidth=2.2 if name.startswith("web") and name != "webp" else 1.5,
                     label=_LABELS[name],
                 )
             axes.set_xlabel("bits per pixel")

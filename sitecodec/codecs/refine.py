@@ -78,6 +78,9 @@ def refined(
 
     from sitecodec.training import model_file
 
+    # Builds encode an image on each processor; threads that wait for one another only slow that.
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
     height, width = pixels.shape[:2]
     prices = _prices(pixels, models, quality, SHARES[tune])
     decoder = model_file.read(models.decoder, quality)
@@ -111,8 +114,7 @@ def _blocks(rows: int, columns: int) -> list[_Block]:
         count = -(-size // _BLOCK)
         ends = [size * i // count for i in range(count + 1)]
         return [
-            (max(0, a - _MARGIN), min(size, b + _MARGIN), a, b)
-            for a, b in itertools.pairwise(ends)
+            (max(0, a - _MARGIN), min(size, b + _MARGIN), a, b) for a, b in itertools.pairwise(ends)
         ]
 
     return [

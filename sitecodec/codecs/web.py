@@ -47,6 +47,17 @@ class WebCodec:
         """A context whose value makes a payload of the picture for each quality it is given."""
         return engine.analysed(pixels, self._models(self.model))
 
+    def refined(self, pixels: Pixels, quality: float, effort: int, tune: str = "score") -> bytes:
+        """A payload whose latents were sought with gradients; efforts under 5 do not, and are fast.
+
+        Raises ModelError without torch.
+        """
+        from sitecodec.codecs import refine
+
+        if effort not in refine.STEPS:
+            return self.encode(pixels, quality)
+        return refine.refined(pixels, self._models(self.model), quality, effort, tune)
+
     def decode(self, data: bytes) -> Pixels:
         """The picture of a payload. Raises PayloadError, or ModelError for a model not here."""
         header = payload.read_header(data)

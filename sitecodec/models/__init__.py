@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sitecodec.errors import ModelError
 
-DEFAULT = "web-0"
+DEFAULT = "web-1"
 FOLDER = Path(__file__).parent
 
 

@@ -5,11 +5,12 @@ Existing ones are never rewritten. Run as `python tests/goldens/make.py` after a
 
 import hashlib
 import json
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
-from sitecodec.codecs import get
+from sitecodec.codecs.web import WebCodec
 
 HERE = Path(__file__).parent
 CASES = {
@@ -23,6 +24,8 @@ CASES = {
     "static": (40, 56, 100.0),
     "checker": (64, 96, 100.0),
 }
+MODELS = {"": "web-0", "-1": "web-1"}
+"""What the names of a model's goldens end with."""
 
 
 def picture(name: str, height: int, width: int) -> np.ndarray:
@@ -45,17 +48,22 @@ def picture(name: str, height: int, width: int) -> np.ndarray:
     return np.stack(channels, -1).clip(0, 255).astype(np.uint8)
 
 
+def case_and_model(name: str) -> tuple[str, str]:
+    """The case that a golden was made of, and the model it was made with."""
+    case, _, number = name.removesuffix(".slat").partition("-")
+    return case, MODELS[f"-{number}" if number else ""]
+
+
 def main() -> None:
     index = HERE / "goldens.json"
     known = json.loads(index.read_text()) if index.exists() else {}
-    codec = get("web")
-    for name, (height, width, quality) in CASES.items():
-        if f"{name}.slat" in known:
+    for (case, (height, width, quality)), (end, model) in product(CASES.items(), MODELS.items()):
+        name, codec = f"{case}{end}.slat", WebCodec(model)
+        if name in known:
             continue
-        pixels = picture(name, height, width)
-        payload = codec.encode(pixels, quality)
-        (HERE / f"{name}.slat").write_bytes(payload)
-        known[f"{name}.slat"] = {
+        payload = codec.encode(picture(case, height, width), quality)
+        (HERE / name).write_bytes(payload)
+        known[name] = {
             "width": width,
             "height": height,
             "quality": quality,

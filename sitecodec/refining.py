@@ -1,0 +1,67 @@
+"""The search for a payload of refined latents: like the gate's, but trials take half a minute."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sitecodec import search
+from sitecodec.trials import Encoded, Memo, measured
+
+if TYPE_CHECKING:
+    from sitecodec.codecs import Pixels
+    from sitecodec.codecs.web import WebCodec
+    from sitecodec.conventional import Scorer
+
+GAIN = 6.0
+"""Points of score that refining brings at the same quality: a first guess."""
+
+_MOST_TRIALS = 3
+_NEAR = 1.5  # so little above the target is not worth another trial
+
+
+def smallest(
+    source: Pixels,
+    score: Scorer,
+    codec: WebCodec,
+    effort: int,
+    target: float,
+    floor: float,
+    worth: float,
+    curve: search.Curve,
+    memo: Memo,
+) -> Encoded | None:
+    """The smallest refined payload of less than `worth` bytes that reaches the target, if any.
+
+    `curve` is what is expected of payloads that are not refined; `memo` is used and added to.
+    """
+    files: dict[int, bytes] = {}
+    levels: dict[int, float] = {}
+    failed, reached = -1, len(curve)
+    expected = curve + GAIN
+
+    def file(quality: int) -> bytes:
+        if quality not in files:
+            files[quality] = codec.refined(source, quality, effort)
+        return files[quality]
+
+    while reached - failed > 1 and len(levels) < _MOST_TRIALS:
+        guess = search.moved(expected, levels) if levels else expected
+        quality = min(max(search.first(guess, target), failed + 1), reached - 1)
+        name = f"{codec.identity}/effort {effort}/{quality}"
+        if name not in memo:
+            memo[name] = measured(file(quality), score(codec.decode(file(quality))))
+        levels[quality] = memo[name].level(floor, target)
+        if levels[quality] < target:
+            if memo[name].size >= worth:
+                return None
+            failed = quality
+            continue
+        reached = quality
+        if levels[quality] - target < _NEAR:
+            break
+    if reached == len(curve):
+        return None
+    best = memo[f"{codec.identity}/effort {effort}/{reached}"]
+    if best.size >= worth:
+        return None
+    return Encoded(best.size, best.score, best.worst_tile, file(reached), reached)
