@@ -6,6 +6,7 @@ store. Answering from the store imports neither numpy nor Pillow nor the engine.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 import os
@@ -75,6 +76,7 @@ def run(
     warning in the log, not the outcome.
     """
     groups: dict[str, list[Job]] = {}
+    identity = functools.cache(_identity)  # a codec's is read from files: once in a build
     for job in jobs:
         try:
             status = _status(job.source)
@@ -89,7 +91,8 @@ def run(
         except ImageError as error:
             yield job, error
             continue
-        groups.setdefault(_key(digest, job.settings), []).append(job)
+        name = _key(digest, job.settings, identity(job.settings.codec))
+        groups.setdefault(name, []).append(job)
 
     writable = store
     pending: dict[Future[_Result], list[Job]] = {}
@@ -190,8 +193,15 @@ def _keep(store: Store | None, result: _Result) -> Store | None:
     return store
 
 
-def _key(digest: bytes, settings: Settings) -> str:
-    """The store key of a source: everything that its outcome depends on."""
+def _identity(codec: str) -> str:
+    return codecs.get(codec).identity
+
+
+def _key(digest: bytes, settings: Settings, identity: str = "") -> str:
+    """The store key of a source: everything that its outcome depends on.
+
+    `identity` is that of the codec, if it is known.
+    """
     return key(
         "outcome",
         ENCODE_VERSION,
@@ -202,7 +212,7 @@ def _key(digest: bytes, settings: Settings) -> str:
         str(settings.max_pixels),
         repr(settings.widths),
         str(settings.effort if settings.effort >= REFINING else 0),
-        codecs.get(settings.codec).identity,
+        identity or _identity(settings.codec),
     )
 
 
