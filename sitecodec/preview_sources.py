@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from sitecodec import assets, jobs, survey
 from sitecodec.errors import SitecodecError
+from sitecodec.scans import content_width
 from sitecodec.settings import Settings
 
 _ENCODABLE = (".png", ".jpg", ".jpeg", ".webp", ".jfif", ".jpe")
@@ -37,7 +38,7 @@ def _find_built(site: Path, settings: Settings, findings: survey.Findings, recal
     for page in survey.page_names(site, findings):
         with suppress(OSError):
             data = (site / page).read_bytes()
-            findings.content_width = findings.content_width or survey.content_width(data)
+            findings.content_width = findings.content_width or content_width(data)
             for stem in assets.named_in(data):
                 named.setdefault(stem, []).append(page)
     for path in _images_of(site, settings.asset_dir):

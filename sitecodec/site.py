@@ -10,7 +10,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from sitecodec import assets, hosting, jobs, manifest, markup, placeholder, urls, visits, worker
+from sitecodec import (
+    assets,
+    hosting,
+    jobs,
+    manifest,
+    markup,
+    placeholder,
+    scans,
+    urls,
+    visits,
+    worker,
+)
 from sitecodec.errors import ImageError, SiteError
 from sitecodec.files import File, printable
 from sitecodec.findings import Findings, problems
@@ -54,10 +65,12 @@ def rewrite_site(
     root = urls.site_root(base_path)
     files: dict[str, File | str] = dict(refused or {})
     names = list(page_names(site, findings))
+    store = Store(settings.store)
+    known = scans.recall(store, names)
     pages = [
         page
         for name in names
-        if (page := survey(site, name, root, settings, files, findings)) is not None
+        if (page := survey(site, name, root, settings, files, findings, known.scan)) is not None
     ]
     styles = list(sheet_names(site, settings, findings))
     sheets = [
@@ -68,10 +81,11 @@ def rewrite_site(
     background_width = 0 if settings.widths else _MOST_WIDTH
     settings = with_widths(settings, findings.content_width)
     encoded = _encode(site, settings, files, findings, background_width, progress)
+    if encoded:
+        known.keep()
     by_visitors = encoded if settings.codec == "web" else {}  # others need the preview
-    account = _account(
-        pages, by_visitors, findings.content_width or CONTENT_WIDTH, len(names) - len(pages)
-    )
+    others = len(names) - len(pages)
+    account = _account(pages, by_visitors, findings.content_width or CONTENT_WIDTH, others, store)
     script = _script(site, settings, account)
     placeholders = _placeholders(site, settings, encoded)
     offers = Offers(
@@ -90,7 +104,7 @@ def rewrite_site(
             (site / path).unlink(missing_ok=True)
     _write_manifest(site, settings.asset_dir, findings, encoded)
     if script:
-        worker.write(site, settings.asset_dir)
+        worker.write(site, settings.asset_dir, store)
     return Summary(
         images=tuple(findings.rows[path] for path in sorted(findings.rows)),
         problems=tuple(problems(findings)),
@@ -148,7 +162,11 @@ def _write_manifest(
 
 
 def _account(
-    pages: list[Page], encoded: Mapping[str, assets.Image], content_width: int, others: int
+    pages: list[Page],
+    encoded: Mapping[str, assets.Image],
+    content_width: int,
+    others: int,
+    store: Store,
 ) -> visits.Account:
     """What the service worker would save the visitors of this site, with `others` more pages."""
     saved = {}
@@ -160,7 +178,7 @@ def _account(
             saved[path] = fallback - size["slat"]
     shown = ({use.target.path for use in page.uses} for page in pages)
     by_page = [{path: saved[path] for path in paths if path in saved} for paths in shown]
-    return visits.account([*by_page, *({} for _ in range(others))])
+    return visits.account([*by_page, *({} for _ in range(others))], store if saved else None)
 
 
 def _script(site: Path, settings: Settings, account: visits.Account) -> str:

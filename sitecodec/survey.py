@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sitecodec import css, files, html, urls
+from sitecodec import css, files, html, scans, urls
 from sitecodec.assets import TEMPORARY
 from sitecodec.files import File
 from sitecodec.findings import Findings
@@ -17,16 +16,6 @@ from sitecodec.settings import Settings
 from sitecodec.uses import Candidate, Look, Own, Use, is_vector
 
 __all__ = ["Candidate", "File", "Findings", "Own", "Page", "Use", "page_names", "survey"]
-
-# How wide themes show an image on a common screen, by a class that all their pages have: Material
-# (and Zensical), readthedocs, mkdocs.
-_THEMES = ((b"md-content", 760), (b"wy-nav-content", 750), (b'class="col-md-9" role="main"', 966))
-# Material gives the content the room of a side bar that a page hides.
-_HIDDEN_SIDE_BAR = re.compile(rb'class="md-sidebar md-sidebar--(?:prim|second)ary"[^>]*?\shidden')
-_SIDE_BAR_WIDTH = 266
-
-_PINNED = re.compile(rb"<(?i:link)\s[^>]*?\b(?i:integrity)\b[^>]*>")
-_SHEET_NAME = re.compile(rb"([^/\"'=\s]+\.(?i:css))")
 
 
 @dataclass(frozen=True)
@@ -96,6 +85,7 @@ def survey(
     settings: Settings,
     known: dict[str, File | str],
     findings: Findings,
+    scan: Callable[[bytes], scans.Scan] = scans.scan,
 ) -> Page | None:
     """Read a page and sort its images; None if there is nothing to replace in it."""
     try:
@@ -103,7 +93,7 @@ def survey(
     except OSError as error:
         findings.problem(name, "", f"cannot be read ({error.strerror}); check its permissions")
         return None
-    return survey_document(site, name, data, root, settings, known, findings)
+    return survey_document(site, name, data, root, settings, known, findings, scan)
 
 
 def survey_document(
@@ -114,13 +104,13 @@ def survey_document(
     settings: Settings,
     known: dict[str, File | str],
     findings: Findings,
+    scan: Callable[[bytes], scans.Scan] = scans.scan,
 ) -> Page | None:
     """Sort the images of the page `name`, which reads `data`; None if none is to be replaced."""
-    if b"integrity" in data:
-        for link in _PINNED.findall(data):
-            findings.pinned.update(n.decode("latin-1") for n in _SHEET_NAME.findall(link))
-    document = html.scan(data)
-    styles = [] if files.matches(settings.exclude, name) else html.styles(data)
+    found = scan(data)
+    findings.pinned.update(found.pinned)
+    document = found.document
+    styles = () if files.matches(settings.exclude, name) else found.styles
     if not document.images and not styles:
         return None
     base = urls.base_of(name, document.base, root)
@@ -131,7 +121,7 @@ def survey_document(
         zlib.crc32(data),
         (),
         document.head_end,
-        content_width=_page_width(data),
+        content_width=found.page_width,
     )
     uses: list[Use] = []
     pictures: list[Own] = []
@@ -157,7 +147,7 @@ def survey_document(
     if not (uses or pictures or others or page.css):
         return None
     if uses and not findings.content_width:
-        findings.content_width = content_width(data)
+        findings.content_width = found.content_width
     return page
 
 
@@ -182,13 +172,3 @@ def survey_sheet(
     if not found:
         return None
     return Page(name, base, zlib.crc32(data), (), None, css=(Css(None, found),))
-
-
-def content_width(page: bytes) -> int:
-    """How wide, in CSS pixels, the theme of a page shows an image at most; 0 if not known."""
-    return next((width for mark, width in _THEMES if mark in page), 0)
-
-
-def _page_width(page: bytes) -> int:
-    width = content_width(page)
-    return width and width + _SIDE_BAR_WIDTH * len(_HIDDEN_SIDE_BAR.findall(page))

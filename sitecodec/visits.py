@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sitecodec import worker
+from sitecodec.store import Store
 
 PAGES_PER_VISIT = 3
 """Pages of an average visit, the first of which comes without latents. Two to four is what
@@ -46,15 +47,15 @@ class Account:
         return self.saved_by_visit > self.cost
 
 
-def account(pages: Sequence[Mapping[str, int]]) -> Account:
+def account(pages: Sequence[Mapping[str, int]], store: Store | None = None) -> Account:
     """The account of a site: for each of its pages, what each image with a payload saves there.
 
     Images are named by any text that is the same on all pages. Pages without any belong to it: a
-    visit may see them only.
+    visit may see them only. The store remembers the sizes of engine and model.
     """
     saved = {name: size for page in pages for name, size in page.items()}
     by_page = sum(sum(page.values()) for page in pages) / max(1, len(pages))
-    return Account(worker.cost(len(saved)), tuple(saved.values()), by_page)
+    return Account(worker.cost(len(saved), store), tuple(saved.values()), by_page)
 
 
 def sentence(account: Account) -> str:

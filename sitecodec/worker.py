@@ -6,6 +6,7 @@ engine, model and the script that registers it (browser/register.js) stand besid
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gzip
 import hashlib
@@ -15,6 +16,8 @@ import zlib
 from pathlib import Path
 
 from sitecodec import assets, engine, models, payload
+from sitecodec.errors import StoreError
+from sitecodec.store import Store, key
 
 NAME = "sitecodec-sw.js"
 """The worker's file, at the site's root."""
@@ -28,12 +31,13 @@ _INCLUDE = re.compile(r"^ *// @include (\S+)\n", re.MULTILINE)
 _COMMENT = re.compile(r"\s*//.*")
 
 
-def cost(payloads: int) -> int:
+def cost(payloads: int, store: Store | None = None) -> int:
     """What a visitor loads once, in bytes as transferred: scripts, engine and model.
 
     And again when one of them changes. `payloads` is the number of them that the worker knows.
+    What takes time to compute is kept in the store.
     """
-    return len(_engine()[1]) + len(_model()[1]) + _script_cost(payloads)
+    return len(_engine(store)[1]) + len(_model(store)[1]) + _script_cost(payloads)
 
 
 def registration(folder: str) -> tuple[str, bytes]:
@@ -43,7 +47,7 @@ def registration(folder: str) -> tuple[str, bytes]:
     return f"{folder}/register-{_digest(content)}.js", content
 
 
-def write(site: Path, folder: str) -> int:
+def write(site: Path, folder: str, store: Store | None = None) -> int:
     """Write the worker and its files into a site; returns the number of payloads it knows.
 
     `folder` is the site path of the assets, whose payloads must be there already. Files are named
@@ -51,8 +55,8 @@ def write(site: Path, folder: str) -> int:
     """
     name, content = registration(folder)
     assets.write_file(site / name, content)
-    engine_name, packed_engine = _engine()
-    model_name, packed_model = _model()
+    engine_name, packed_engine = _engine(store)
+    model_name, packed_model = _model(store)
     # A file of that name never changes what it holds, though another zlib might pack it otherwise.
     for part, packed in ((engine_name, packed_engine), (model_name, packed_model)):
         if not (site / folder / part).is_file():
@@ -120,17 +124,29 @@ def _script_cost(payloads: int) -> int:
 
 
 @functools.cache
-def _engine() -> tuple[str, bytes]:
+def _engine(store: Store | None) -> tuple[str, bytes]:
     """Name and packed content of the engine's file."""
     data = engine.WASM.read_bytes()
-    return f"engine-{_digest(data)}.bin", gzip.compress(data, 6, mtime=0)
+    return f"engine-{_digest(data)}.bin", _packed(data, store)
 
 
 @functools.cache
-def _model() -> tuple[str, bytes]:
+def _model(store: Store | None) -> tuple[str, bytes]:
     """Name and packed content of the model's file, which many hosts would send as it is."""
     data = models.read(models.DEFAULT, "decoder")
-    return f"model-{_digest(data)}.bin", gzip.compress(data, 6, mtime=0)
+    return f"model-{_digest(data)}.bin", _packed(data, store)
+
+
+def _packed(data: bytes, store: Store | None) -> bytes:
+    """The data as gzip. Takes longer than all else in a warm build, so the store remembers it."""
+    name = key("gzip 6", data)
+    packed = store.get(name) if store else None
+    if packed is None:
+        packed = gzip.compress(data, 6, mtime=0)
+        if store:
+            with contextlib.suppress(StoreError):  # the images' outcomes have told
+                store.put(name, packed)
+    return packed
 
 
 def _digest(data: bytes) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import shutil
@@ -15,6 +16,7 @@ from sitecodec import codecs, engine, models, worker
 from sitecodec.html import scan
 from sitecodec.settings import Settings
 from sitecodec.site import rewrite_site
+from sitecodec.store import Store
 
 FOLDER = "assets/sitecodec"
 
@@ -190,3 +192,16 @@ def test_a_site_without_payloads_gets_no_worker(tmp_path, make, store):
         pytest.skip("the text got a payload")
     assert not (tmp_path / worker.NAME).exists()
     assert summary.worker == ""
+
+
+def test_the_store_remembers_what_engine_and_model_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store = Store(tmp_path)
+    assert worker.cost(3, store) == worker.cost(3)
+    worker._engine.cache_clear()
+    worker._model.cache_clear()
+    monkeypatch.setattr(gzip, "compress", lambda *a, **k: pytest.fail("packed again"))
+    packed = worker._packed(engine.WASM.read_bytes(), store)
+    assert gzip.decompress(packed) == engine.WASM.read_bytes()
+    assert worker.cost(3, store) > len(packed)
