@@ -1,4 +1,4 @@
-"""Rate and quality on a folder of pictures, beside the model card's figures and float weights.
+"""Rate and quality on a folder of pictures, beside other codecs and the float weights.
 
 Runs the library's own benchmark, draws docs/figures/rd-<folder>.svg, writes
 benchmarks/results/rd-<folder>.json, and measures what quantising the model for shipping costs.
@@ -23,39 +23,16 @@ from sitecodec.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 KODAK = REPOSITORY.parent / "shared" / "data" / "kodak"
-WEIGHTS = REPOSITORY.parent / "shared" / "weights" / "web-0.safetensors"
 QUANTISATION_LIMIT = 1.0  # per cent
-
-# The model card's figures: (bpp, PSNR, MS-SSIM in dB) on all 24 pictures of Kodak, then (bpp,
-# SSIMULACRA2) on four of them. Those of `web` are of float weights and ideal code lengths.
-CARD_SUBSET = ("kodim01", "kodim07", "kodim13", "kodim19")
-CARD = {
-    "web": {
-        0: (0.106, 26.5, 10.4, 0.128, -11.7),
-        20: (0.181, 28.2, 12.4, 0.224, 15.6),
-        40: (0.304, 29.9, 14.6, 0.381, 38.1),
-        60: (0.493, 31.6, 16.9, 0.608, 54.6),
-        80: (0.710, 32.7, 18.7, 0.851, 63.6),
-        100: (0.949, 33.4, 20.0, 1.104, 67.9),
-    },
-    "avif": {
-        10: (0.105, 26.8, 10.2, 0.117, -17.7),
-        20: (0.162, 28.1, 11.7, 0.189, 5.5),
-        30: (0.247, 29.6, 13.3, 0.296, 25.8),
-        40: (0.381, 31.3, 15.1, 0.461, 45.1),
-        50: (0.602, 33.4, 17.2, 0.732, 61.1),
-        65: (1.005, 36.1, 19.6, 1.231, 75.3),
-    },
-}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, default=KODAK, help="default: Kodak")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="float weights")
+    parser.add_argument("--weights", type=Path, help="float weights: what does the engine lose?")
     parser.add_argument("--figures", type=Path, default=REPOSITORY / "docs" / "figures")
     parser.add_argument("--results", type=Path, default=REPOSITORY / "benchmarks" / "results")
-    parser.add_argument("--all", action="store_true", help="more peers, and efforts 6 and 9")
+    parser.add_argument("--codecs", help=f"some of {','.join(bench.ALL)}; avif is the anchor")
     parser.add_argument("--every", type=int, default=1, help="only every n-th picture")
     arguments = parser.parse_args()
     suffixes = (".png", ".webp", ".jpg", ".jpeg")
@@ -64,7 +41,8 @@ def main() -> int:
         print(f"{arguments.folder}: no pictures there; name a folder of PNG or WebP files")
         return 2
 
-    results = measure(pictures[:: arguments.every], bench.ALL if arguments.all else bench.USUAL)
+    names = arguments.codecs.split(",") if arguments.codecs else bench.USUAL
+    results = measure(pictures[:: arguments.every], names)
     for problem in results.problems:
         print(problem, file=sys.stderr)
     print(bench.render_table(results), end="\n\n")
@@ -72,15 +50,12 @@ def main() -> int:
         return 1
     arguments.figures.mkdir(parents=True, exist_ok=True)
     arguments.results.mkdir(parents=True, exist_ok=True)
-    name = f"rd-{arguments.folder.name}{'-all' if arguments.all else ''}"
+    name = f"rd-{arguments.folder.name}{'-peers' if arguments.codecs else ''}"
     bench.plot(results, arguments.figures / f"{name}.svg")
     bench.write_json(results, arguments.results / f"{name}.json")
 
-    if arguments.all:
+    if not arguments.weights:
         return 1 if results.problems else 0
-    subset = [path for path in pictures if path.stem in CARD_SUBSET]
-    if results.pictures == 24 and len(subset) == len(CARD_SUBSET):
-        print_beside_card(results, measure(subset))
     cost = quantisation_cost(pictures, results, arguments.weights)
     if isinstance(cost, str):
         print(f"quantisation cost not measured: {cost}")
@@ -97,20 +72,6 @@ def measure(pictures: Sequence[Path], names: Sequence[str] = bench.USUAL) -> ben
         return bench.run(pictures, names, progress=progress)
 
 
-def print_beside_card(results: bench.Results, subset: bench.Results) -> None:
-    print("beside the model card: measured here / card")
-    print("codec  quality      bpp            PSNR         MS-SSIM     [bpp]  SSIMULACRA2")
-    for name, rows in CARD.items():
-        for whole, part in zip(results.curves[name], subset.curves[name], strict=True):
-            bpp, psnr, ms_ssim, part_bpp, score = rows[int(whole.quality)]
-            print(
-                f"{name:<5}{whole.quality:>8g}   {whole.bpp:.3f} / {bpp:.3f}"
-                f"   {whole.psnr:.2f} / {psnr:.1f}   {whole.ms_ssim_db:5.2f} / {ms_ssim:.1f}"
-                f"  [{part.bpp:.3f} / {part_bpp:.3f}] {part.ssimulacra2:5.1f} / {score:.1f}"
-            )
-    print()
-
-
 def quantisation_cost(
     pictures: Sequence[Path], results: bench.Results, weights_file: Path
 ) -> dict[str, Any] | str:
@@ -124,9 +85,11 @@ def quantisation_cost(
         return f"no weights at {weights_file.name}; name them with --weights"
     try:
         from safetensors.torch import load_file
+
+        from sitecodec.training import quantise
     except ImportError:
         return "needs torch and safetensors; pip install 'sitecodec[torch]'"
-    weights = load_file(weights_file)
+    weights = quantise.straight_through(load_file(weights_file))
     levels = len(weights["level_t"])
     points: list[list[tuple[float, float, float]]] = [[] for _ in range(levels)]
     for path in pictures:
