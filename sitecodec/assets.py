@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import re
-import shutil
+import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import unescape
@@ -89,19 +89,24 @@ def may_name_asset(address: str) -> bool:
 
 def write_file(path: Path, data: bytes) -> None:
     """Write a file whole or not at all, unless it has that content already. Raises SiteError."""
-    temporary = path.with_name(f".{path.name[:200]}{TEMPORARY}")
+    # Of strings, since every page passes here, and paths take longer than the system.
+    place, temporary = str(path), f"{path.parent}/.{path.name[:200]}{TEMPORARY}"
     try:
-        exists = path.is_file()
-        if exists and path.stat().st_size == len(data) and path.read_bytes() == data:
-            return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        if exists:
-            shutil.copymode(path, temporary)
-        temporary.replace(path)
+        try:
+            status = os.stat(place)  # noqa: PTH116
+            if status.st_size == len(data) and path.is_file() and path.read_bytes() == data:
+                return
+        except FileNotFoundError:
+            status = None
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:  # noqa: PTH123
+            file.write(data)
+        if status:
+            os.chmod(temporary, stat.S_IMODE(status.st_mode))  # noqa: PTH101
+        os.replace(temporary, place)  # noqa: PTH105
     except OSError as error:
         with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+            os.unlink(temporary)  # noqa: PTH108
         raise _not_written(path, error) from error
 
 

@@ -66,10 +66,10 @@ def _names(site: Path, suffixes: tuple[str, ...], findings: Findings) -> Iterato
     for folder, folders, names in os.walk(site):
         folders.sort()
         for name in sorted(names):
-            path = Path(folder, name)
             if name.endswith(TEMPORARY):
-                path.unlink(missing_ok=True)
+                Path(folder, name).unlink(missing_ok=True)
             elif name.lower().endswith(suffixes):
+                path = Path(folder, name)
                 page = path.relative_to(site).as_posix()
                 if not path.is_symlink():
                     yield page

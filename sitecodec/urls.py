@@ -6,6 +6,7 @@ import os
 import posixpath
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import quote, unquote, unquote_to_bytes
 
 _SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):")
@@ -79,10 +80,17 @@ def base_of(page: str, href: str | None, root: str = "/") -> str | None:
 
 def to_url(path: str, base: str, root: str = "/", *, rooted: bool = False) -> str:
     """The URL, encoded for src and srcset, of the file `path` in the site, relative to `base`."""
-    full = root + path
-    if not rooted:
-        full = posixpath.relpath(full, posixpath.dirname(base))
-    return _encoded(full)
+    if rooted:
+        return _encoded(root + path)
+    folder, _, name = path.rpartition("/")
+    return _way(root + folder, posixpath.dirname(base)) + _encoded(name)
+
+
+@lru_cache(maxsize=64)
+def _way(folder: str, start: str) -> str:
+    """How a URL leads from one folder to another: '' or with a last slash. Pages repeat it."""
+    way = posixpath.relpath(folder, start)
+    return "" if way == "." else _encoded(way) + "/"
 
 
 def _folder(page: str) -> str:

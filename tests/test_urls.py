@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import posixpath
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -123,3 +125,12 @@ def test_names_that_are_not_utf8_lead_back_too() -> None:
     found = resolve(to_url(path, "/\udce9/index.html"), "/\udce9/index.html")
     assert isinstance(found, Target)
     assert found.path == path
+
+
+@pytest.mark.parametrize("root", ["/", "/docs/", "/a b/"])
+@pytest.mark.parametrize("path", ["a.png", "x/a.png", "x/y/z ü%.png", "assets/q/a.png"])
+@pytest.mark.parametrize("page", ["", "i.html", "x/", "x/y/i.html", "assets/q/i.html", "x/y/w/"])
+def test_a_url_is_the_shortest_way(root: str, path: str, page: str):
+    url = to_url(path, root + page, root)
+    assert unquote(url) == posixpath.relpath(root + path, posixpath.dirname(root + page))
+    assert resolve(url, root + page, root) == Target(path, "", rooted=False)
