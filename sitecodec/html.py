@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sitecodec.tokens import ANY_TAG, CHROME, MAIN, Attribute, Tag, any_case, attributes_of, tags
+from sitecodec.tokens import CHROME, MAIN, Attribute, Tag, any_case, attributes_of, tags
 
 __all__ = ["Attribute", "Document", "Image", "Style", "Tag", "scan", "splice", "styles"]
 
@@ -134,7 +134,7 @@ def styles(data: bytes) -> list[Style]:
     found: list[Style] = []
     templates = 0
     content: int | None = None
-    for start, end, tag in tags(data, len(data), ANY_TAG):
+    for start, end, tag in tags(data, len(data), every=True):
         if tag.endswith("template"):
             templates = max(0, templates + (-1 if tag[0] == "/" else 1))
         if tag == "/style" and content is not None and not templates:

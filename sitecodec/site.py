@@ -12,7 +12,6 @@ from pathlib import Path
 
 from sitecodec import (
     assets,
-    hosting,
     jobs,
     manifest,
     markup,
@@ -103,8 +102,12 @@ def rewrite_site(
         for path in assets.unnamed(site, encoded):
             (site / path).unlink(missing_ok=True)
     _write_manifest(site, settings.asset_dir, findings, encoded)
+    notes: tuple[str, ...] = ()
     if script:
+        from sitecodec import hosting  # most sites do without a worker
+
         worker.write(site, settings.asset_dir, store)
+        notes = tuple(hosting.notes(site, settings.asset_dir, base_path))
     return Summary(
         images=tuple(findings.rows[path] for path in sorted(findings.rows)),
         problems=tuple(problems(findings)),
@@ -112,7 +115,7 @@ def rewrite_site(
         rewritten=rewritten,
         removed=removed,
         worker=visits.describe(account, settings.browser, included=bool(script)),
-        hosting=tuple(hosting.notes(site, settings.asset_dir, base_path)) if script else (),
+        hosting=notes,
     )
 
 

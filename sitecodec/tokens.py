@@ -69,24 +69,40 @@ _NAME = rb"[^\t\n\f\r />][^\t\n\f\r />=]*+"
 _EQUALS = rb"[\t\n\f\r ]*+=[\t\n\f\r ]*+"
 _VALUE = rb"\"[^\"]*+\"|'[^']*+'|[^\t\n\f\r >\"'][^\t\n\f\r >]*+|(?=>)"
 _ATTRIBUTE = _NAME + rb"(?:" + _EQUALS + rb"(?:" + _VALUE + rb")|(?![\t\n\f\r ]*+=))"
-# A tag of no interest whose attributes, if any, are plainly written, and the text after it.
-_DULL = (
-    rb"</?+(?:" + _unwatched_start() + rb")[^\t\n\f\r />]*+"
-    rb"(?:>|[^>\"'=]*+(?:(?<![\t\n\f\r /])=\"[^\"]*+\"(?=[\t\n\f\r />])[^>\"'=]*+){0,9}>)[^<]*+"
-)
-# Group 1 is set for a watched tag, group 2 where more work is needed: comments and other markup
-# declarations, a tag with very many attributes, or one that never ends. Repetitions are bounded
-# because the matcher keeps a record of each.
-_TAG = re.compile(
-    rb"(?:" + _DULL + rb"){1,32}"
-    rb"|<(?:(?:(/?(?:" + any_case(_WATCHED) + rb"))(?=[\t\n\f\r />])|/?[a-zA-Z][^\t\n\f\r />]*+)"
-    rb"(?:[\t\n\f\r /]*+" + _ATTRIBUTE + rb"){0,40}[\t\n\f\r /]*+>|([a-zA-Z!?/]))"
-)
-# The same for all tags, not only the watched ones.
-ANY_TAG = re.compile(
-    rb"<(?:(/?[a-zA-Z][^\t\n\f\r />]*+)(?:[\t\n\f\r /]*+" + _ATTRIBUTE + rb"){0,40}[\t\n\f\r /]*+>"
-    rb"|([a-zA-Z!?/]))"
-)
+# The two large patterns are compiled when they are needed first: a warm build often needs neither.
+
+
+@cache
+def _watched_tag() -> re.Pattern[bytes]:
+    """The pattern for watched tags.
+
+    Group 1 is set for a watched tag, group 2 where more work is needed: comments and other markup
+    declarations, a tag with very many attributes, or one that never ends. Repetitions are bounded
+    because the matcher keeps a record of each.
+    """
+    # A tag of no interest whose attributes, if any, are plainly written, and the text after it.
+    dull = (
+        rb"</?+(?:" + _unwatched_start() + rb")[^\t\n\f\r />]*+"
+        rb"(?:>|[^>\"'=]*+(?:(?<![\t\n\f\r /])=\"[^\"]*+\"(?=[\t\n\f\r />])[^>\"'=]*+){0,9}>)[^<]*+"
+    )
+    return re.compile(
+        rb"(?:" + dull + rb"){1,32}"
+        rb"|<(?:(?:(/?(?:"
+        + any_case(_WATCHED)
+        + rb"))(?=[\t\n\f\r />])|/?[a-zA-Z][^\t\n\f\r />]*+)"
+        rb"(?:[\t\n\f\r /]*+" + _ATTRIBUTE + rb"){0,40}[\t\n\f\r /]*+>|([a-zA-Z!?/]))"
+    )
+
+
+@cache
+def _any_tag() -> re.Pattern[bytes]:
+    """The same for all tags, not only the watched ones."""
+    return re.compile(
+        rb"<(?:(/?[a-zA-Z][^\t\n\f\r />]*+)"
+        rb"(?:[\t\n\f\r /]*+" + _ATTRIBUTE + rb"){0,40}[\t\n\f\r /]*+>|([a-zA-Z!?/]))"
+    )
+
+
 _TAG_NAME = re.compile(rb"</?([a-zA-Z][^\t\n\f\r />]*)")
 _NEXT_ATTRIBUTE = re.compile(
     rb"[\t\n\f\r /]*+((" + _NAME + rb")(?:" + _EQUALS + rb"(" + _VALUE + rb")|(?![\t\n\f\r ]*+=)))"
@@ -131,16 +147,14 @@ class Tag(NamedTuple):
         return next((a.value for a in self.attributes if a.name == name), None)
 
 
-def tags(
-    data: bytes, last: int, pattern: re.Pattern[bytes] = _TAG
-) -> Iterator[tuple[int, int, str]]:
-    """Spans of the watched tags, or by ANY_TAG of all, as (start, end, "name" or "/name").
+def tags(data: bytes, last: int, *, every: bool = False) -> Iterator[tuple[int, int, str]]:
+    """Spans of the watched tags, or of every tag, as (start, end, "name" or "/name").
 
     Spans of CDATA sections are among them, named "cdata".
 
     Stops once it is past the offset `last`.
     """
-    every = pattern is ANY_TAG
+    pattern = _any_tag() if every else _watched_tag()
     position: int | None = 0
     foreign = inside = 0
     no_cdata_end = False
