@@ -62,7 +62,7 @@ class Listed:
 
 def quick_quality(target: float) -> float:
     """The codec's quality that reaches a score on a typical photograph; a build seeks it."""
-    return min(100.0, max(0.0, 1.3 * target - 10))
+    return min(100.0, max(0.0, 1.2 * target - 17))
 
 
 def first_look(real: Path, settings: Settings, pictures: Pictures) -> Result:

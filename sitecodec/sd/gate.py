@@ -3,8 +3,7 @@
 A generative decoder's faults look authentic: letters that say something else, other faces. A score
 of the whole picture overlooks them, so each part must be near the source: those that look like
 text or skin nearer still. No detector of faces is used: small ones miss profiles and covered faces,
-OpenCV 5 has none without a model to download, and whatever has the colour of skin costs no more
-than a payload when it is none.
+good ones are models to download, and what only has the colour of skin costs no more than a payload.
 """
 
 from __future__ import annotations
