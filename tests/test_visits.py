@@ -14,7 +14,7 @@ def pages(number, saved, *, empty=0):
 
 
 def test_the_cost_is_scripts_engine_and_model():
-    assert 400_000 < worker.cost(0) < 700_000
+    assert 250_000 < worker.cost(0) < 500_000
     assert worker.cost(100) - worker.cost(0) == 700  # the list of payloads
 
 
