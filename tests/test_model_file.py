@@ -34,7 +34,7 @@ def test_it_says_what_the_engine_does(files, pixels, quality):
     decoder = model_file.read(files.decoder, quality)
     values = torch.from_numpy(latents.astype(np.float32)).permute(2, 0, 1)[None]
     bits = float(model_file.bits(decoder, values).sum())
-    assert bits / 8 == pytest.approx(len(payload) - 20, rel=0.02)
+    assert bits / 8 == pytest.approx(len(payload) - 20, rel=0.02, abs=12)
     shown = model_file.decoded(decoder, values)[0, :, :130, :170].clamp(0, 1) * 255
     difference = shown.permute(1, 2, 0).numpy() - engine.decode(payload, files)
     assert np.abs(difference).mean() < 1

@@ -80,7 +80,6 @@ def refined(
 
     # Builds encode an image on each processor; threads that wait for one another only slow that.
     torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
     height, width = pixels.shape[:2]
     prices = _prices(pixels, models, quality, SHARES[tune])
     decoder = model_file.read(models.decoder, quality)
@@ -88,8 +87,12 @@ def refined(
     latents = analysed * model_file.read_gains(models.encoder, quality).view(1, -1, 1, 1)
     source = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
     generator = torch.Generator().manual_seed(0)
-    for block in _blocks(*latents.shape[2:]):
-        _anneal(latents, source, block, decoder, prices, STEPS[effort], generator)
+    torch.set_flush_denormal(True)  # gradients have many, and they are slow
+    try:
+        for block in _blocks(*latents.shape[2:]):
+            _anneal(latents, source, block, decoder, prices, STEPS[effort], generator)
+    finally:
+        torch.set_flush_denormal(False)
     whole = latents[0].permute(1, 2, 0).round().numpy().astype(np.int16)
     return engine.code(whole, width, height, models, quality)
 
