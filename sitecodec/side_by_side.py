@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ ZOOM = 3
 _CELL = CROP * ZOOM
 _CROPS = 2
 _LINE = 15
+_COLUMNS = 80
 
 
 @dataclass(frozen=True)
@@ -83,14 +85,24 @@ def measure(
 
 
 def table(shown: Sequence[Shown]) -> str:
-    """The experiment's table for this image: kB and scores by format."""
+    """The experiment's table for this image: kB and scores by format; at most 80 columns."""
     lines = ["format            kB    PSNR  MS-SSIM  SSIMULACRA2"]
     for item in shown:
         if item.size:
-            lines.append(
+            row = (
                 f"{item.name:<14} {item.size / 1000:>5.2f} {item.psnr:>7.2f} {item.ms_ssim:>8.4f}"
-                f" {item.ssimulacra2:>12.1f}  {item.note}".rstrip()
+                f" {item.ssimulacra2:>12.1f}"
             )
+            beside = f"{row}  {item.note}".rstrip()
+            if len(beside) <= _COLUMNS:
+                lines.append(beside)
+            else:
+                lines += [
+                    row,
+                    *textwrap.wrap(
+                        f"({item.note})", _COLUMNS, initial_indent="  ", subsequent_indent="  "
+                    ),
+                ]
         elif item.note:
             lines.append(f"note: {item.note}")
     return "\n".join(lines)

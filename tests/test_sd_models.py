@@ -424,5 +424,7 @@ def test_compare_with_a_model(folder, tmp_path, make, monkeypatch):
     done = CliRunner().invoke(main, ["compare", "photo.png", "--model", "own", "--device", "cpu"])
     assert done.exit_code == 0, done.output
     sizes = {row[:9].strip(): row for row in done.output.splitlines()[1:]}
-    assert any("sd, seed" in row and "not for pages" in row for row in sizes.values())
+    assert any("sd, seed" in row for row in sizes.values())
+    assert "not for pages" in done.output
+    assert max(map(len, done.output.splitlines())) <= 80
     assert any("sd, rd" in row for row in sizes.values())
