@@ -223,6 +223,7 @@ def test_unregistering(site, page, photos):
     visit_twice(page, site.url)
     page.evaluate("navigator.serviceWorker.getRegistration().then((found) => found.unregister())")
     (site.root / "plain.html").write_text(f"<img id=p src={site.address('a')}>")
+    page.goto("about:blank")  # a worker goes with the last page that it controls
     page.goto(f"{site.url}plain.html")
     assert shows(page, "p") == "avif"
 
