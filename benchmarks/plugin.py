@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
+
+import building
+from building import Seconds
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "example_site"
 PAIRS = 5
@@ -43,8 +44,8 @@ def main() -> int:
         pairs = [(build(site, "mkdocs.yml"), build(site, "without.yml")) for _ in range(PAIRS)]
         payloads = len(list((site / "site-mkdocs").rglob("*.slat")))
 
-    added = statistics.median(with_[0] - without[0] for with_, without in pairs)
-    added_cpu = statistics.median(with_[1] - without[1] for with_, without in pairs)
+    added = statistics.median(with_.clock - without.clock for with_, without in pairs)
+    added_cpu = statistics.median(with_.cpu - without.cpu for with_, without in pairs)
     print(
         f"load average {os.getloadavg()[0]:.1f}, {os.cpu_count()} processors, {payloads} payloads"
     )
@@ -58,25 +59,10 @@ def main() -> int:
     return 0 if added <= LIMIT else 1
 
 
-def build(site: Path, config: str) -> tuple[float, float]:
-    """Seconds and CPU seconds of a `mkdocs build` in an interpreter of its own.
-
-    Not with --quiet: that hides warnings from strict mode, which should end a broken run here.
-    """
+def build(site: Path, config: str) -> Seconds:
+    """Not with --quiet: that hides strict mode's warnings, which should end a broken run here."""
     output = str(site / f"site-{Path(config).stem}")
-    command = [sys.executable, "-m", "mkdocs", "build", "-f", config, "-d", output]
-    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}  # Material's, at every start
-    before, start = cpu_of_children(), time.perf_counter()
-    done = subprocess.run(command, cwd=site, capture_output=True, text=True, env=environment)
-    figures = time.perf_counter() - start, cpu_of_children() - before
-    if done.returncode:
-        sys.exit(f"mkdocs build failed:\n{done.stderr[-2000:]}")
-    return figures
-
-
-def cpu_of_children() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    return building.build(site, "-f", config, "-d", output)
 
 
 if __name__ == "__main__":

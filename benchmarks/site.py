@@ -11,16 +11,17 @@ import argparse
 import json
 import os
 import random
-import resource
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+
+import building
+from building import Seconds
 
 MOST_ADDED = 0.05  # of a warm build
 LEAST_SCANNED = 30.0  # MB/s
@@ -44,16 +45,16 @@ def main() -> int:
         write_config(project, store)
         ok = True
         cold = not store.is_dir()
-        cpu, wall = build(project, "with.yml")
+        wall, cpu = build(project, "with.yml")
         sizes = variants(project / "with")
         if cold:
-            cpu -= build(project, "without.yml")[0]
+            cpu -= build(project, "without.yml").cpu
             rate = cpu / sizes
             ok = report("first build, CPU s per MP-variant", f"{rate:.2f}", rate <= MOST_ENCODING)
             print(f"  {len(pixels)} photographs, {sizes:.1f} MP in all variants, {wall:.0f} s,")
             print(f"  {(cpu / wall):.2f} of {os.cpu_count()} processors busy")
         pairs = [
-            (build(project, "with.yml")[0], build(project, "without.yml")[0])
+            (build(project, "with.yml").cpu, build(project, "without.yml").cpu)
             for _ in range(options.pairs)
         ]
         added = statistics.median(a / b - 1 for a, b in pairs)
@@ -114,24 +115,10 @@ def write_config(project: Path, store: Path) -> None:
         (project / f"{name}.yml").write_text(json.dumps(values))  # JSON is YAML
 
 
-def build(project: Path, config: str) -> tuple[float, float]:
-    """CPU seconds and seconds of a `mkdocs build` in an interpreter of its own."""
+def build(project: Path, config: str) -> Seconds:
+    """A build into an empty folder."""
     shutil.rmtree(project / Path(config).stem, ignore_errors=True)
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "-f", config]
-    environment = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
-    # Without it, only sitecodec's modules would be compiled anew each time: installers do it once.
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    before, start = cpu_of_children(), time.perf_counter()
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, env=environment)
-    figures = cpu_of_children() - before, time.perf_counter() - start
-    if done.returncode:
-        sys.exit(f"mkdocs build failed:\n{done.stderr[-2000:]}")
-    return figures
-
-
-def cpu_of_children() -> float:
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+    return building.build(project, "--strict", "-f", config)
 
 
 def variants(site: Path) -> float:

@@ -33,7 +33,6 @@ def encode(pixels: Pixels, aim: Aim, effort: int, tune: str) -> bytes:
 
     codec = WebCodec()
     if effort in refine.STEPS:
-        refine.check_torch(effort)
         return _met(
             pixels,
             codec,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sitecodec import search
-from sitecodec.trials import Encoded, Memo, measured
+from sitecodec.trials import Encoded, Memo, Trial, measured
 
 if TYPE_CHECKING:
     from sitecodec.codecs import Pixels
@@ -36,8 +36,10 @@ def smallest(
     """
     files: dict[int, bytes] = {}
     levels: dict[int, float] = {}
+    best: tuple[int, Trial] | None = None
     failed, reached = -1, len(curve)
     expected = curve + GAIN
+    prefix = f"{codec.identity}/effort {effort}"
 
     def file(quality: int) -> bytes:
         if quality not in files:
@@ -47,21 +49,20 @@ def smallest(
     while reached - failed > 1 and len(levels) < _MOST_TRIALS:
         guess = search.moved(expected, levels) if levels else expected
         quality = min(max(search.first(guess, target), failed + 1), reached - 1)
-        name = f"{codec.identity}/effort {effort}/{quality}"
+        name = f"{prefix}/{quality}"
         if name not in memo:
             memo[name] = measured(file(quality), score(codec.decode(file(quality))))
-        levels[quality] = memo[name].level(floor, target)
-        if levels[quality] < target:
-            if memo[name].size >= worth:
-                return None
+        trial = memo[name]
+        levels[quality] = trial.level(floor, target)
+        if levels[quality] >= target:
+            reached, best = quality, (quality, trial)
+            if levels[quality] - target < _NEAR:
+                break
+        elif trial.size >= worth:
+            return None
+        else:
             failed = quality
-            continue
-        reached = quality
-        if levels[quality] - target < _NEAR:
-            break
-    if reached == len(curve):
+    if best is None or best[1].size >= worth:
         return None
-    best = memo[f"{codec.identity}/effort {effort}/{reached}"]
-    if best.size >= worth:
-        return None
-    return Encoded(best.size, best.score, best.worst_tile, file(reached), reached)
+    quality, trial = best
+    return Encoded(trial.size, trial.score, trial.worst_tile, file(quality), quality)

@@ -168,7 +168,8 @@ def _codecs() -> dict[str, _Codec]:
             lambda pixels, quality: images.avif(pixels, int(quality), speed=2), _decode_pillow
         ),
         "jxl": _Codec(
-            lambda pixels, quality: _pillow(pixels, "JXL", quality=int(quality)), _decode_jxl
+            lambda pixels, quality: _pillow(pixels, "JXL", quality=int(quality)),
+            lambda data: _decode_pillow(data, ("JXL",)),
         ),
         "web": _Codec(web.encode, web.decode),
         "web-6": _Codec(lambda pixels, quality: web.refined(pixels, quality, 6), web.decode),
@@ -184,19 +185,11 @@ def _pillow(pixels: Pixels, format_name: str, **options: Any) -> bytes:  # noqa:
     return buffer.getvalue()
 
 
-def _decode_jxl(data: bytes) -> Pixels:
+def _decode_pillow(data: bytes, formats: tuple[str, ...] = ("JPEG", "WEBP", "AVIF")) -> Pixels:
     import numpy as np
     from PIL import Image
 
-    with Image.open(io.BytesIO(data), formats=["JXL"]) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def _decode_pillow(data: bytes) -> Pixels:
-    import numpy as np
-    from PIL import Image
-
-    with Image.open(io.BytesIO(data), formats=["JPEG", "WEBP", "AVIF"]) as image:
+    with Image.open(io.BytesIO(data), formats=formats) as image:
         return np.asarray(image.convert("RGB"))
 
 

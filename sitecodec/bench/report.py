@@ -134,7 +134,7 @@ def plot(results: Results, path: Path) -> None:
                     color=colour,
                     marker=marker,
                     markersize=5,
-                    linewidth=2.2 if name.startswith("web") and name != "webp" else 1.5,
+                    linewidth=2.2 if name.partition("-")[0] == "web" else 1.5,
                     label=_LABELS[name],
                 )
             axes.set_xlabel("bits per pixel")

@@ -15,14 +15,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sitecodec.training import architecture
+from sitecodec.training import architecture, export
 from sitecodec.training.architecture import Op, Weights
 
-KINDS = ("", "conv", "depthwise", "add", "relu", "shuffle", "unshuffle")
+KINDS = {number: kind for kind, number in export.KINDS.items()}
 REACH = 3  # rows and columns that a tap may be away
 HEADER = "<4sBBHBBHI"
-PICTURE_STEP = 2.0**-13
-MEAN_STEP, SPREAD_OFFSET = 1 / 64, 128
+PICTURE_STEP, MEAN_STEP = 2.0**-export.PICTURE_BITS, 2.0**-export.MEAN_BITS
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def read(file: bytes, quality: float) -> Decoder:
         name, width, relu = str(index), widths[a], False
         if KINDS[kind] in ("conv", "depthwise"):
             width, _, activation = layer(name, 1 if KINDS[kind] == "depthwise" else width)
-            relu = activation == 1
+            relu = activation == export.RELU
         elif KINDS[kind] == "shuffle":
             width //= factor**2
         elif KINDS[kind] == "unshuffle":
@@ -124,7 +123,7 @@ def bits(decoder: Decoder, latents: Tensor) -> Tensor:
             F.leaky_relu(value, 0.1), weights[f"{name}.weight"], weights[f"{name}.bias"]
         )
     mean, spread = value.float().chunk(2, 1)
-    scale = _between(decoder.log_scale, spread + SPREAD_OFFSET).exp()
+    scale = _between(decoder.log_scale, spread + export.SPREAD_OFFSET).exp()
     return architecture.gaussian_bits(mean * MEAN_STEP, scale, latents)
 
 
