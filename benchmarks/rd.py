@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from sitecodec import bdrate, bench, images, metrics, payload
-from sitecodec.cli import progress_bar
+from sitecodec.progress import progress_bar
 from sitecodec.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent

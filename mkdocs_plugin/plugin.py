@@ -16,8 +16,8 @@ from mkdocs.structure.files import Files, InclusionLevel
 
 from mkdocs_plugin.config import SitecodecConfig, to_settings
 from mkdocs_plugin.serve import Serving
-from sitecodec.cli import progress_bar
 from sitecodec.errors import SitecodecError
+from sitecodec.progress import progress_bar
 from sitecodec.settings import Settings
 from sitecodec.site import rewrite_site
 from sitecodec.summary import table

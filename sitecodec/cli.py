@@ -9,8 +9,6 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +19,7 @@ import sitecodec
 from sitecodec import cli_sd
 from sitecodec import settings as settings_module
 from sitecodec.errors import ImageError, SettingsError, SitecodecError
+from sitecodec.progress import progress_bar
 from sitecodec.settings import Settings
 from sitecodec.store import Store, Usage
 
@@ -421,21 +420,6 @@ def clear(store: Store) -> None:
 
 main.add_command(cli_sd.models)
 main.add_command(cli_sd.compare)
-
-
-@contextmanager
-def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on standard error while something lasts; nothing where no one is watching."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    with click.progressbar(length=1, label=label, file=sys.stderr, show_pos=True) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.length = total
-            bar.update(done - bar.pos)
-
-        yield show
 
 
 def _warn(message: str) -> None:

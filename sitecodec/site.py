@@ -221,6 +221,8 @@ def _encode(
     first_of = {wanted[first].real: first for first in groups}
     encoded: dict[str, assets.Image] = {}
     executor = ThreadPoolExecutor(settings.workers or os.cpu_count() or 1)
+    if progress:
+        progress(0, len(groups))
     try:
         work = (
             jobs.Job(real, _wished(settings, findings, groups[first], background_width))
@@ -254,7 +256,7 @@ def _encode(
                     )
                 else:
                     findings.leave(path, wanted[path].size, outcome.reason or "nothing smaller")
-            if progress is not None:
+            if progress:
                 progress(done, len(groups))
     finally:
         executor.shutdown(cancel_futures=True)

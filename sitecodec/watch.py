@@ -190,6 +190,8 @@ def _encode(
     todo = [jobs.Job(path, settings) for path in paths]
     problems, lines, kept = [], [], 0
     with progress() as show:
+        if show:
+            show(0, len(todo))
         results = jobs.run(todo, executor, Store(settings.store))
         for done, (job, outcome) in enumerate(results, start=1):
             name = job.source.relative_to(folder).as_posix()

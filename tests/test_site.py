@@ -424,7 +424,7 @@ def test_progress_counts_the_images(site: Path, settings: Settings) -> None:
     (site / "index.html").write_text("".join(f"<img src=images/{n}.png>" for n in PHOTOS))
     calls: list[tuple[int, int]] = []
     rewrite_site(site, settings, progress=lambda done, total: calls.append((done, total)))
-    assert calls == [(1, 3), (2, 3), (3, 3)]
+    assert calls == [(0, 3), (1, 3), (2, 3), (3, 3)]
 
 
 def test_what_cannot_be_written_leaves_pages_whole(site: Path, settings: Settings) -> None:
