@@ -61,11 +61,12 @@ class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-c
         self._refused = {}
         if self._serving:
             self._serving.begin(
+                Path(config.docs_dir),
                 {
                     file.dest_uri: Path(file.abs_src_path)
                     for file in files
                     if file.abs_src_path and file.src_uri.lower().endswith(_IMAGES)
-                }
+                },
             )
         docs = os.path.realpath(config.docs_dir)
         for file in files:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,9 @@ log = logging.getLogger("mkdocs.plugins.sitecodec")
 _PATIENCE = 2.0
 """Seconds after the first build in which the live-reload server should have been offered to us."""
 
+_LOOK_SECONDS = 1.0
+"""How often we look whether the docs folder is still there."""
+
 
 class Serving:
     """What the plugin keeps from one rebuild to the next while it serves."""
@@ -29,11 +32,17 @@ class Serving:
         self._mounted = False
         self._timer: threading.Timer | None = None
         self._own: Any = None
+        self._server: Any = None
+        self._docs: Path | None = None
+        self._stop = threading.Event()
         self._sources: dict[str, Path] = {}
         self._open = ExitStack()
 
-    def begin(self, sources: dict[str, Path]) -> None:
+    def begin(self, docs: Path, sources: dict[str, Path]) -> None:
         """A build begins; `sources` are the author's images by site path."""
+        if self._docs is None:
+            threading.Thread(target=self._look_after, name="sitecodec docs", daemon=True).start()
+        self._docs = docs
         self._sources = sources
         if self._preview:
             self._preview.touch(sources)
@@ -65,6 +74,7 @@ class Serving:
         if self._preview is None:
             return
         self._mounted = True
+        self._server = server
         if self._timer:
             self._timer.cancel()
         self._close_own()
@@ -82,12 +92,27 @@ class Serving:
 
     def close(self) -> None:
         """The host shuts down."""
+        self._stop.set()
         if self._timer:
             self._timer.cancel()
         if self._preview:
             self._preview.close()
         self._close_own()
         self._open.close()
+
+    def _look_after(self) -> None:
+        """Say when the docs folder goes, of which the host says nothing, and build it once back."""
+        gone = False
+        while not self._stop.wait(_LOOK_SECONDS):
+            docs = self._docs
+            there = docs is None or docs.is_dir()
+            if not there and not gone:
+                log.warning(
+                    "sitecodec: %s is gone; put it back, until then what was built is shown", docs
+                )
+            elif there and gone and self._server and docs:
+                _watch_again(self._server, docs)
+            gone = not there
 
     def _changed(self) -> None:
         if self._reload:
@@ -121,6 +146,19 @@ class Serving:
         if self._own is not None:
             self._own.close()
             self._own = None
+
+
+def _watch_again(server: Any, folder: Path) -> None:  # noqa: ANN401 - of either host
+    """Have a folder that came back built, and watched: the observer ended with what was there."""
+    if not all(hasattr(server, name) for name in ("_rebuild_cond", "_want_rebuild")):
+        log.warning("sitecodec: %s is back; start the server again", folder)
+        return
+    with suppress(KeyError):  # it was not watched
+        server.unwatch(str(folder))
+        server.watch(str(folder))
+    with server._rebuild_cond:
+        server._want_rebuild = True
+        server._rebuild_cond.notify_all()
 
 
 def _reloader(server: Any) -> Callable[[], None] | None:  # noqa: ANN401 - of either host

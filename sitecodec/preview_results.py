@@ -11,7 +11,7 @@ from sitecodec.errors import ImageError
 from sitecodec.pictures import Pictures
 from sitecodec.settings import Settings
 
-Stamp: TypeAlias = tuple[int, int]
+Stamp: TypeAlias = tuple[int, int, int]
 """What changes when a file does."""
 
 # A worst tile that lacks more than this, no higher quality will save: text, for one.
@@ -134,8 +134,9 @@ def stamp_of(path: Path) -> Stamp:
     try:
         status = path.stat()
     except (OSError, ValueError):
-        return 0, 0
-    return status.st_mtime_ns, status.st_size
+        return 0, 0, 0
+    # Permissions change no more than the ctime.
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size
 
 
 def read(path: Path) -> bytes:

@@ -142,7 +142,7 @@ def _inspector(preview: Preview) -> Response:
 
 def _list(preview: Preview) -> dict[str, object]:
     """What the inspector shows; sizes in bytes."""
-    serial = preview.serial["images"]
+    serial = preview.ledger.serial["images"]
     rows = []
     for item in preview.listed():
         ours = item.result.reason not in ("remote", "outside the site")
@@ -181,15 +181,15 @@ def _savings(rows: list[dict[str, Any]]) -> list[dict[str, int]]:
 def _events(preview: Preview, listeners: threading.Semaphore, request: Request) -> Response:
     """Answer when something has changed, or after a while; the client asks again."""
     what, after = request.args.get("what", ""), request.args.get("after", "")
-    if what not in preview.serial or not re.fullmatch(r"-?[0-9]{1,9}", after, re.ASCII):
+    if what not in preview.ledger.serial or not re.fullmatch(r"-?[0-9]{1,9}", after, re.ASCII):
         return text(400, "what must be 'pages' or 'images', after a serial number")
     if not listeners.acquire(blocking=False):
         raise BusyError("too many pages listen; close some")
     try:
-        serial = preview.wait(what, int(after), _LISTEN_SECONDS)
+        serial = preview.ledger.wait(what, int(after), _LISTEN_SECONDS)
     finally:
         listeners.release()
-    done, total = preview.progress()
+    done, total = preview.ledger.progress()
     return as_json({"serial": serial, "done": done, "total": total})
 
 

@@ -76,7 +76,7 @@ def around(
         finally:
             if hasattr(body, "close"):
                 body.close()
-        serial = preview.serial["pages"]
+        serial = preview.ledger.serial["pages"]
         try:
             data = preview.page(name, data)
         except Exception as error:  # a page without its pictures is better than none

@@ -98,7 +98,9 @@ def test_without_live_reload_a_server_of_our_own(project: Path) -> None:
         assert eventually(lambda: picture(own, "docs/"))
 
 
-def test_bad_images_are_listed_and_the_server_goes_on(project: Path) -> None:
+def test_bad_images_and_no_docs_folder_are_a_line_each_and_the_server_goes_on(
+    project: Path, make: Any
+) -> None:
     images = project / "docs/images"
     (images / "bad.png").write_bytes(b"garbage" * 2000)
     (images / "dir.png").mkdir()
@@ -107,24 +109,44 @@ def test_bad_images_are_listed_and_the_server_goes_on(project: Path) -> None:
     tags = "".join(f'<img src="images/{n}.png">' for n in ("bad", "dir", "broken", "missing"))
     (project / "docs/index.md").write_text(f"# Home\n\n![A](images/a.png)\n\n{tags}\n")
     with mkdocs(project) as server:
-        assert eventually(lambda: picture(server, "docs/"))
 
-        def rows() -> dict[str, Any]:
+        def row(name: str) -> Any:
             listed = json.loads(server.fetch("_sitecodec/images.json"))
-            return {row["path"]: row for row in listed["images"]}
+            rows = {row["path"]: row for row in listed["images"]}
+            return rows.get(f"images/{name}.png", {"state": ""})
 
-        eventually(lambda: rows().get("images/bad.png", {}).get("state") == "problem")
+        assert eventually(lambda: picture(server, "docs/"))
         for name, reason in (
             ("bad", "not a PNG, JPEG or WebP image"),
             ("dir", "not a file"),
             ("broken", "broken link"),
             ("missing", "not found"),
         ):
-            row = rows()[f"images/{name}.png"]
-            assert row["state"] == "problem"
-            assert reason in row["reason"]
-        shutil.rmtree(project / "docs/images")
-        time.sleep(1.5)
-        assert server.process.poll() is None
+            eventually(lambda name=name: row(name)["state"] == "problem")
+            assert reason in row(name)["reason"]
+            server.until(f"WARNING .*index.html: images/{name}.png: .*{reason}")
+            assert server.count(f"images/{name}.png: ") == 1
+
+        # An image that becomes a folder, twice, and an image again.
+        data = (images / "a.png").read_bytes()
+        for _ in range(2):
+            (images / "a.png").unlink()
+            (images / "a.png").mkdir()
+            (images / "a.png/x.txt").write_text("")
+            eventually(lambda: row("a")["state"] == "problem")
+            shutil.rmtree(images / "a.png")
+            (images / "a.png").write_bytes(data)
+            eventually(lambda: row("a")["state"] in ("quick", "done"))
+
+        # The whole docs folder, which the host looks at no longer once it is gone.
+        (project / "docs").rename(project / "away")
+        server.until("WARNING .*docs is gone; put it back")
+        assert b"<h1" in server.fetch("docs/")
         assert server.fetch("_sitecodec/")
+        (project / "away").rename(project / "docs")
+        builds = server.count("Building documentation")
+        eventually(lambda: server.count("Building documentation") > builds)
+        (images / "a.png").write_bytes(make.file(make.photo(128, 160, 7)))
+        eventually(lambda: row("a").get("width") == 160)
+        assert server.count("docs is gone") == 1
         assert server.output.count("Traceback") == 0
