@@ -203,7 +203,10 @@ class Preview:
             if isinstance(answer, Exception):
                 raise answer
             outcome = answer
-        return verdict(outcome, self.pictures)
+        return self._verdict(outcome)
+
+    def _verdict(self, outcome: jobs.Outcome) -> Result:
+        return verdict(outcome, self.pictures, self.settings, self._content_width)
 
     def _job(self, real: Path) -> jobs.Job:
         """The job that a build of the site would do, so that it finds the outcome in the store."""
@@ -227,7 +230,7 @@ class Preview:
                 self.ledger.note(real, stamp, result)
                 return result
             if outcome is not None:
-                result = verdict(outcome, self.pictures)
+                result = self._verdict(outcome)
                 self.ledger.note(real, stamp, result)
                 return result
         return WAITING

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from sitecodec import jobs
+from sitecodec import jobs, visits
 from sitecodec.errors import ImageError
 from sitecodec.pictures import Pictures
+from sitecodec.rewrite import CONTENT_WIDTH
 from sitecodec.settings import Settings
 
 Stamp: TypeAlias = tuple[int, int, int]
@@ -38,6 +39,8 @@ class Result:
     score: float | None = None
     worst_tile: float | None = None
     quality: float | None = None
+    saved: int | None = None
+    """Bytes that the payload saves a visitor, at the width that pages show; None without one."""
     reason: str = ""
 
     @property
@@ -104,9 +107,16 @@ def first_look(real: Path, settings: Settings, pictures: Pictures) -> Result:
     )
 
 
-def verdict(outcome: jobs.Outcome, pictures: Pictures) -> Result:
-    """What a build makes of the image, its files put where the server finds them."""
+def verdict(outcome: jobs.Outcome, pictures: Pictures, settings: Settings, width: int) -> Result:
+    """What a build makes of the image, its files put where the server finds them.
+
+    `width` is how wide a page of the site shows an image, 0 where that is not known.
+    """
     widths = jobs.by_width(outcome)
+    sizes = [
+        (next(v.width for v in files.values()), {n: len(v.data) for n, v in files.items()})
+        for files in widths
+    ]
     files = widths[0] if widths else {}
     payload = files.get("slat")
     avif = files.get("avif") or files.get("webp")
@@ -125,6 +135,8 @@ def verdict(outcome: jobs.Outcome, pictures: Pictures) -> Result:
         score=outcome.score,
         worst_tile=outcome.worst_tile,
         quality=payload.quality if payload else None,
+        # Visitors' browsers decode no others.
+        saved=visits.saving(sizes, width or CONTENT_WIDTH) if settings.codec == "web" else None,
         reason=outcome.reason or ("" if taken else "nothing smaller"),
     )
 

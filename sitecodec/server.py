@@ -168,13 +168,12 @@ def _list(preview: Preview) -> dict[str, object]:
 
 
 def _savings(rows: list[dict[str, Any]]) -> list[dict[str, int]]:
-    """For each page, what its images' payloads save against their AVIF files."""
+    """For each page, what its images' payloads save."""
     pages: dict[str, dict[str, int]] = {}
     for row in rows:
-        if row["payload_bytes"] is not None and row["avif_bytes"] is not None:
+        if row["saved"] is not None:
             for page in row["pages"]:
-                saved = row["avif_bytes"] - row["payload_bytes"]
-                pages.setdefault(page, {})[row["path"]] = saved
+                pages.setdefault(page, {})[row["path"]] = row["saved"]
     return list(pages.values())
 
 

@@ -174,11 +174,9 @@ def _account(
     """What the service worker would save the visitors of this site, with `others` more pages."""
     saved = {}
     for path, image in encoded.items():
-        wide_enough = [size for size in image.sizes if size.width >= content_width]
-        size = (wide_enough or image.sizes)[-1 if wide_enough else 0].bytes
-        fallback = next((size[name] for name in ("avif", "webp", "jpeg", "png") if name in size), 0)
-        if "slat" in size and fallback:
-            saved[path] = fallback - size["slat"]
+        sizes = [(size.width, size.bytes) for size in image.sizes]
+        if (less := visits.saving(sizes, content_width)) is not None:
+            saved[path] = less
     shown = ({use.target.path for use in page.uses} for page in pages)
     by_page = [{path: saved[path] for path in paths if path in saved} for paths in shown]
     return visits.account([*by_page, *({} for _ in range(others))], store if saved else None)

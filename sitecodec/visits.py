@@ -7,7 +7,7 @@ between the file that a browser without the worker loads and the payload.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sitecodec import worker
 from sitecodec.store import Store
@@ -17,8 +17,7 @@ PAGES_PER_VISIT = 3
 operators of documentation sites and blogs report."""
 
 
-@dataclass(frozen=True)
-class Account:
+class Account(NamedTuple):
     """What the worker costs a visitor, and what it saves. All sizes are in bytes as transferred."""
 
     cost: int
@@ -47,6 +46,19 @@ class Account:
         return self.saved_by_visit > self.cost
 
 
+def saving(sizes: Sequence[tuple[int, Mapping[str, int]]], content_width: int) -> int | None:
+    """What the payload saves a visitor whose page shows an image that wide; None without one.
+
+    `sizes` are width and bytes by format of each width of an image, widest first.
+    """
+    if not sizes:
+        return None
+    # The narrowest that fills the page, or the widest that there is.
+    _, files = next((size for size in reversed(sizes) if size[0] >= content_width), sizes[0])
+    fallback = next((files[name] for name in ("avif", "webp", "jpeg", "png") if name in files), 0)
+    return fallback - files["slat"] if "slat" in files and fallback else None
+
+
 def account(pages: Sequence[Mapping[str, int]], store: Store | None = None) -> Account:
     """The account of a site: for each of its pages, what each image with a payload saves there.
 
@@ -63,13 +75,15 @@ def sentence(account: Account) -> str:
     if not account.saved:
         return ""
     needed, number = account.images_needed, len(account.saved)
+    have = f"{number} image has a payload" if number == 1 else f"{number} images have payloads"
     if needed is None:
         after = "no visit comes out ahead"
     elif needed <= number:
-        after = f"a visit comes out ahead after {needed} of the {number} images with payloads"
+        after = f"a visit comes out ahead after {needed} of them"
     else:
-        after = f"a visit would come out ahead after {needed} images, but {number} have payloads"
-    return f"engine and model take {account.cost / 1e3:.0f} kB once; {after}"
+        after = f"a visit would come out ahead after {needed} such"
+    cost = f"engine and model take {account.cost / 1e3:.0f} kB once"
+    return f"{cost}; {have} at the width that pages show, {after}"
 
 
 def describe(account: Account, setting: str, *, included: bool) -> str:

@@ -213,9 +213,9 @@ def test_the_list_has_every_image_and_where_it_is_used(running: Running) -> None
 
 def test_the_list_says_when_a_visit_comes_out_ahead() -> None:
     rows = [
-        {"path": "a.png", "pages": ("1.html", "2.html"), "avif_bytes": 90, "payload_bytes": 80},
-        {"path": "b.png", "pages": ("1.html",), "avif_bytes": 70, "payload_bytes": 50},
-        {"path": "c.png", "pages": ("1.html",), "avif_bytes": 70, "payload_bytes": None},
+        {"path": "a.png", "pages": ("1.html", "2.html"), "saved": 10},
+        {"path": "b.png", "pages": ("1.html",), "saved": 20},
+        {"path": "c.png", "pages": ("1.html",), "saved": None},
     ]
     assert server._savings(rows) == [{"a.png": 10, "b.png": 20}, {"a.png": 10}]
 

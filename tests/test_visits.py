@@ -43,14 +43,31 @@ def test_a_site_without_payloads(of):
     assert describe(nothing, "always", included=True) == ""
 
 
+def test_the_width_that_counts_is_the_narrowest_that_fills_the_page():
+    wide, middle, narrow = (
+        (1920, {"slat": 50, "avif": 70, "jpeg": 90}),
+        (960, {"slat": 30, "webp": 35}),
+        (480, {"avif": 10, "jpeg": 20}),
+    )
+    assert visits.saving([wide, middle, narrow], 961) == 20
+    assert visits.saving([wide, middle, narrow], 960) == 5
+    assert visits.saving([wide, middle, narrow], 300) is None
+    assert visits.saving([narrow], 960) is None
+    assert visits.saving([middle], 2000) == 5
+    assert visits.saving([], 960) is None
+    assert visits.saving([(960, {"slat": 30})], 960) is None
+
+
 def test_in_words():
     cost = worker.cost(0)
     assert sentence(account(pages(10, cost // 4))) == (
         f"engine and model take {cost / 1e3:.0f} kB once;"
-        " a visit comes out ahead after 5 of the 10 images with payloads"
+        " 10 images have payloads at the width that pages show,"
+        " a visit comes out ahead after 5 of them"
     )
     assert sentence(account(pages(2, cost // 4))).endswith(
-        "a visit would come out ahead after 5 images, but 2 have payloads"
+        "2 images have payloads at the width that pages show,"
+        " a visit would come out ahead after 5 such"
     )
     assert sentence(account(pages(2, -10))).endswith("no visit comes out ahead")
     some = account(pages(2, 1000))
