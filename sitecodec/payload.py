@@ -1,4 +1,4 @@
-"""The .slat container: a header of 20 bytes, then the entropy-coded latents (docs/format.md)."""
+"""The .slat container: a header of 20 bytes, alpha if any, latents (docs/format.md)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from sitecodec.errors import PayloadError
 
 MAGIC = b"SLAT"
 VERSION = 1
+ALPHA_VERSION = 2
+"""The same with an alpha section before the latents."""
 MIME_TYPE = "image/x-sitecodec"
 EXTENSION = "slat"
 CODECS = ("web", "sd")
@@ -18,6 +20,8 @@ CODECS = ("web", "sd")
 _HEADER = struct.Struct("<4sBBIHHHI")
 HEADER_BYTES = _HEADER.size
 MAX_QUALITY = 10_000
+ALPHA_SIZE = 4
+"""Bytes that tell the size of the alpha section."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +36,15 @@ class Header:
     height: int
     quality: float
     """0 to 100, in steps of 0.01."""
+    alpha: int | None = None
+    """Bytes of the alpha section; None for an opaque picture."""
 
 
 def pack(header: Header, body: bytes) -> bytes:
-    """A payload of a header and entropy-coded latents. Raises PayloadError out of range."""
+    """A payload of an opaque picture: a header and entropy-coded latents.
+
+    Raises PayloadError out of range.
+    """
     if not (1 <= header.width <= 65536 and 1 <= header.height <= 65536):
         raise PayloadError(
             f"{header.width}x{header.height} pixels do not fit a payload:"
@@ -50,7 +59,18 @@ def pack(header: Header, body: bytes) -> bytes:
         header.height - 1,
         round(header.quality * 100),
     )
-    head = _HEADER.pack(*fields, 0)[:-4]
+    return _sealed(_HEADER.pack(*fields, 0), body)
+
+
+def with_alpha(payload: bytes, section: bytes) -> bytes:
+    """The payload of an opaque picture with an alpha section, as `engine.encode_alpha` makes it."""
+    head = bytearray(payload[:HEADER_BYTES])
+    head[4] = ALPHA_VERSION
+    return _sealed(bytes(head), section + payload[HEADER_BYTES:])
+
+
+def _sealed(head: bytes, body: bytes) -> bytes:
+    head = head[: HEADER_BYTES - 4]
     return head + struct.pack("<I", zlib.crc32(body, zlib.crc32(head))) + body
 
 
@@ -59,10 +79,16 @@ def read_header(payload: bytes) -> Header:
     if len(payload) < HEADER_BYTES or payload[:4] != MAGIC:
         raise PayloadError("not a .slat payload: the file does not begin with SLAT")
     _, version, codec, model, width, height, quality, checksum = _HEADER.unpack_from(payload)
-    if version != VERSION:
+    if version not in (VERSION, ALPHA_VERSION):
         raise PayloadError(f"payload of format version {version}: update sitecodec")
     if zlib.crc32(payload[HEADER_BYTES:], zlib.crc32(payload[: HEADER_BYTES - 4])) != checksum:
         raise PayloadError("corrupt payload: checksum mismatch; encode the source again")
     if codec >= len(CODECS) or quality > MAX_QUALITY:
         raise PayloadError("payload of a codec or quality unknown here: update sitecodec")
-    return Header(CODECS[codec], model, width + 1, height + 1, quality / 100)
+    alpha = None
+    if version == ALPHA_VERSION:
+        body = payload[HEADER_BYTES:]
+        alpha = int.from_bytes(body[:ALPHA_SIZE], "little")
+        if len(body) < ALPHA_SIZE + alpha or CODECS[codec] != "web":
+            raise PayloadError("corrupt payload: alpha out of range; encode the source again")
+    return Header(CODECS[codec], model, width + 1, height + 1, quality / 100, alpha)

@@ -29,10 +29,11 @@ if (what === "decode") {
   const payload = readFileSync(payloadPath);
   const decoder = check(engine.sc_open(load(modelPath), put(payload), payload.length, 50e6));
   const width = engine.sc_width(decoder);
-  const strip = check(engine.sc_alloc(width * 3 * 7));
+  const row = width * engine.sc_channels(decoder);
+  const strip = check(engine.sc_alloc(row * 7));
   // An odd number of rows at a time: strips must not show.
   for (let rows; (rows = check(engine.sc_read(decoder, strip, 7))); )
-    hash.update(get(strip, rows * width * 3));
+    hash.update(get(strip, rows * row));
 } else {
   const [decoderPath, encoderPath, pixelsPath, width, height, quality] = rest;
   const decoder = load(decoderPath);

@@ -44,7 +44,7 @@ def decode(payload: bytes, model_file: bytes, limit: int = 50_000_000) -> Array:
         "<BBIHHHI", payload[4:20]
     )
     width, height = width + 1, height + 1
-    require(version == 1, "unknown version")
+    require(version in (1, 2), "unknown version")
     require(codec == 0, "unknown codec")
     require(zlib.crc32(payload[20:], zlib.crc32(payload[:16])) == checksum, "wrong checksum")
     require(quality <= 10000, "quality above 10000")
@@ -53,9 +53,16 @@ def decode(payload: bytes, model_file: bytes, limit: int = 50_000_000) -> Array:
     require(model.fingerprint == fingerprint, "unknown model")
     p = (quality * (model.levels - 1) * 4096 + 5000) // 10000
     at = Position(p >> 12, p & 4095)
-    latents = decode_latents(payload[20:], model, at, -(-height // 16), -(-width // 16))
-    picture = run_graph(model, dequantise(latents, model, at), at)
-    return to_rgb(picture)[:height, :width]
+    body, alpha = payload[20:], None
+    if version == 2:
+        require(len(body) >= 4, "no alpha")
+        end = 4 + int.from_bytes(body[:4], "little")
+        require(end <= len(body), "alpha beyond the end")
+        alpha = decode_alpha(body[4:end], height, width)
+        body = body[end:]
+    latents = decode_latents(body, model, at, -(-height // 16), -(-width // 16))
+    rgb = to_rgb(run_graph(model, dequantise(latents, model, at), at))[:height, :width]
+    return rgb if alpha is None else np.dstack([rgb, alpha])
 
 
 class Reader:
@@ -309,3 +316,56 @@ def to_rgb(picture: Array) -> Array:
     y = (luma + 4096) * 4080 + 65536
     rgb = np.stack([y + 5720 * cr, y - 1404 * cb - 2914 * cr, y + 7230 * cb], axis=-1) >> 17
     return np.clip(rgb, 0, 255).astype(np.uint8)
+
+
+def decode_alpha(data: bytes, height: int, width: int) -> Array:
+    """Section "Alpha"."""
+    coder = RangeDecoder(data)
+    learnt: dict[tuple[Any, ...], tuple[int, int]] = {}  # p and t of decisions, by name and index
+    plane = np.zeros((height + 2, width + 2), np.int64)  # two rows above, a column on each side
+
+    def decision(*name: Any) -> int:
+        p, t = learnt.get(name, (32768, 2))
+        one = coder.target() < p
+        coder.take(*((0, p) if one else (p, 65536)))
+        learnt[name] = (p + (65536 - p) // t if one else p - p // t, min(t + 1, 20))
+        return int(one)
+
+    def difference(g: int, j: int) -> int:
+        if not decision("differs", g):
+            return 0
+        b = decision("below", g)
+        length = 1
+        if decision("more", g, b):
+            length = 2
+            while length < 8 and decision("longer", j, length):
+                length += 1
+        size = 1
+        for i in range(length - 1):
+            size = 2 * size + (coder.bit() if i else decision("half", j, length))
+        return -size if b else size
+
+    def near(a: int) -> int:
+        return min(max(a, -2), 2) + 2
+
+    for y in range(2, height + 2):
+        for x in range(1, width + 1):
+            w, n, nw = int(plane[y, x - 1]), int(plane[y - 1, x]), int(plane[y - 1, x - 1])
+            ne, nn = int(plane[y - 1, x + 1]), int(plane[y - 2, x])
+            kinds = [{0: 0, 255: 2}.get(value, 1) for value in (w, n, nw, ne)]
+            k = sum(kind * 3**i for i, kind in enumerate(kinds))
+            s = max(abs(w - nw), abs(n - nw), abs(ne - n))
+            if not decision("between", k):
+                plane[y, x] = 255 * decision("opaque", k)
+            elif s >= 64:
+                v = 1
+                for _ in range(8):
+                    v = 2 * v + decision("steep", k % 9, v)
+                plane[y, x] = v - 256
+            else:
+                p = (3 * (w + n) - 2 * nw + ne - nn + 2) >> 2
+                if s < 6 or nw in (w, n):
+                    p = min(max(w + n - nw, min(w, n)), max(w, n))
+                g = ((near(w - nw) * 5 + near(n - nw)) * 5 + near(ne - n)) * 5 + near(n - nn)
+                plane[y, x] = (min(max(p, 1), 254) + difference(g, s.bit_length())) % 256
+    return plane[2:, 1:-1].astype(np.uint8)

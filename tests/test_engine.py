@@ -15,6 +15,7 @@ import pytest
 from sitecodec import engine, models
 from sitecodec.engine import Models, tables
 from sitecodec.errors import ModelError, PayloadError, SitecodecError
+from sitecodec.payload import with_alpha
 
 GOLDEN = (Path(__file__).parent / "goldens" / "odd.slat").read_bytes()
 
@@ -131,11 +132,28 @@ def test_garbage_behind_a_valid_header_gives_a_picture_or_an_error(web):
             shape = engine.decode(payload, web).shape
         except PayloadError as caught:
             error = str(caught)
-        assert "latents out of range" in error if error else shape == (37, 53, 3)
+        assert "latents or alpha out of range" in error if error else shape == (37, 53, 3)
+
+
+def test_garbage_as_alpha_gives_a_picture_or_an_error(web):
+    rng = random.Random(5)
+    rejected = 0
+    for _ in range(60):
+        noise = rng.randbytes(rng.randrange(300))
+        section = struct.pack("<I", rng.choice([len(noise) // 2, len(noise), rng.randrange(500)]))
+        payload = with_alpha(GOLDEN[:20], section + noise)
+        error = ""
+        try:
+            shape = engine.decode(payload, web).shape
+        except PayloadError as caught:
+            error = str(caught)
+            rejected += 1
+        assert "latents or alpha out of range" in error if error else shape == (37, 53, 4)
+    assert 0 < rejected < 60
 
 
 def test_quality_out_of_range_and_wrong_model_are_rejected(web):
-    with pytest.raises(PayloadError, match="latents out of range"):
+    with pytest.raises(PayloadError, match="latents or alpha out of range"):
         engine.decode(resealed(GOLDEN[:14] + struct.pack("<H", 10001) + GOLDEN[16:]), web)
     with pytest.raises(PayloadError, match="another model"):
         engine.decode(resealed(GOLDEN[:6] + b"\0\0\0\0" + GOLDEN[10:]), web)
@@ -190,6 +208,8 @@ def test_memory_does_not_grow_with_the_height(web):
     for height in (256, 2048):
         with engine._session() as session:
             payload = engine.encode(np.full((height, 256, 3), 90, np.uint8), web, 30)
+            plane = np.full((height, 256), 90, np.uint8)
+            payload = with_alpha(payload, engine.encode_alpha(plane))
             model = session.load(web.decoder)
             before = session.call("sc_mark")
             session.call("sc_open", model, session.put(payload), len(payload), 50_000_000)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from sitecodec import payload
@@ -29,12 +31,27 @@ def test_sizes_that_do_not_fit_are_refused(size):
 
 @pytest.mark.parametrize(
     ("at", "value", "words"),
-    [(0, b"P", "begin with SLAT"), (4, b"\x02", "version 2"), (16, b"\0\0\0\0", "checksum")],
+    [(0, b"P", "begin with SLAT"), (4, b"\x03", "version 3"), (16, b"\0\0\0\0", "checksum")],
 )
 def test_what_is_wrong_is_said(at, value, words):
     data = payload.pack(HEADER, b"latents")
     with pytest.raises(PayloadError, match=words):
         payload.read_header(data[:at] + value + data[at + len(value) :])
+
+
+def test_alpha_is_a_second_version():
+    opaque = payload.pack(HEADER, b"latents")
+    data = payload.with_alpha(opaque, b"\x02\0\0\0ab")
+    assert data[4:5] == b"\x02"
+    assert data[5:16] == opaque[5:16]
+    assert data[20:] == b"\x02\0\0\0ablatents"
+    assert payload.read_header(data) == replace(HEADER, alpha=2)
+
+
+@pytest.mark.parametrize("section", [b"", b"\0\0\0", b"\x0a\0\0\0", b"\xff\xff\xff\xff"])
+def test_alpha_beyond_the_end_is_refused(section):
+    with pytest.raises(PayloadError, match="alpha out of range"):
+        payload.read_header(payload.with_alpha(payload.pack(HEADER, b""), section))
 
 
 def test_unknown_codecs_and_qualities_are_refused():

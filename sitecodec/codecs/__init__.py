@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # a warm build asks for identities only: it should not pay fo
     from numpy.typing import NDArray
 
     Pixels: TypeAlias = NDArray[np.uint8]
-    """An opaque sRGB picture, shape (height, width, 3)."""
+    """An sRGB picture, shape (height, width, 3), or with straight alpha (height, width, 4)."""
 
 
 class Codec(Protocol):
@@ -30,7 +30,7 @@ class Codec(Protocol):
         ...
 
     def encode(self, pixels: Pixels, quality: float) -> bytes:
-        """A complete .slat payload for an (H, W, 3) uint8 picture at quality 0-100."""
+        """A complete .slat payload for an uint8 picture at quality 0-100."""
         ...
 
     def analysed(self, pixels: Pixels) -> AbstractContextManager[Callable[[float], bytes]]:
@@ -42,14 +42,17 @@ class Codec(Protocol):
         ...
 
 
-def get(name: str) -> Codec:
-    """The codec of that name ('web' or 'sd'). Raises PayloadError for an unknown one."""
+def get(name: str, model: str = "") -> Codec:
+    """The codec of that name ('web' or 'sd') and a model of it, or the usual one.
+
+    Raises PayloadError for an unknown codec.
+    """
     if name == "web":
         from sitecodec.codecs.web import WebCodec
 
-        return WebCodec()
+        return WebCodec(model) if model else WebCodec()
     if name == "sd":
         from sitecodec.codecs.sd import SdCodec
 
-        return SdCodec()
+        return SdCodec(model)
     raise PayloadError(f"unknown codec {name!r}; known: web, sd")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,16 +36,20 @@ class WebCodec:
         return "-".join([f"web{payload.VERSION}", *(f"{part:08x}" for part in parts)])
 
     def encode(self, pixels: Pixels, quality: float) -> bytes:
-        """A payload of an (H, W, 3) uint8 sRGB picture at a quality of 0-100."""
+        """A payload of an (H, W, 3 or 4) uint8 sRGB picture at a quality of 0-100."""
         return self.encode_many(pixels, [quality])[0]
 
     def encode_many(self, pixels: Pixels, qualities: list[float]) -> list[bytes]:
         """Payloads of one picture at several qualities for little more than the price of one."""
-        return engine.encode_many(pixels, self._models(self.model), qualities)
+        with self.analysed(pixels) as encode:
+            return [encode(quality) for quality in qualities]
 
-    def analysed(self, pixels: Pixels) -> AbstractContextManager[Callable[[float], bytes]]:
+    @contextmanager
+    def analysed(self, pixels: Pixels) -> Iterator[Callable[[float], bytes]]:
         """A context whose value makes a payload of the picture for each quality it is given."""
-        return engine.analysed(pixels, self._models(self.model))
+        colours, finish = _parts(pixels)
+        with engine.analysed(colours, self._models(self.model)) as encode:
+            yield lambda quality: finish(encode(quality))
 
     def refined(self, pixels: Pixels, quality: float, effort: int, tune: str = "score") -> bytes:
         """A payload whose latents were sought with gradients; efforts under 5 do not, and are fast.
@@ -56,10 +60,14 @@ class WebCodec:
 
         if effort not in refine.STEPS:
             return self.encode(pixels, quality)
-        return refine.refined(pixels, self._models(self.model), quality, effort, tune)
+        colours, finish = _parts(pixels)
+        return finish(refine.refined(colours, self._models(self.model), quality, effort, tune))
 
     def decode(self, data: bytes) -> Pixels:
-        """The picture of a payload. Raises PayloadError, or ModelError for a model not here."""
+        """The picture of a payload, with a fourth channel if it has alpha.
+
+        Raises PayloadError, or ModelError for a model not here.
+        """
         header = payload.read_header(data)
         if header.codec != "web":
             raise PayloadError(f"payload of the codec {header.codec!r}, not 'web'")
@@ -69,3 +77,13 @@ class WebCodec:
     @staticmethod
     def _models(name: str) -> engine.Models:
         return engine.Models(models.read(name, "decoder"), models.read(name, "encoder"))
+
+
+def _parts(pixels: Pixels) -> tuple[Pixels, Callable[[bytes], bytes]]:
+    """The colours to encode, and what makes a payload of them one of the picture."""
+    if pixels.shape[2] == 3:
+        return pixels, lambda data: data
+    from sitecodec.codecs import alpha
+
+    section = engine.encode_alpha(pixels[..., 3])
+    return alpha.filled(pixels), lambda data: payload.with_alpha(data, section)

@@ -35,7 +35,7 @@ _ERRORS: dict[int, tuple[type[SitecodecError], str]] = {
     -6: (PayloadError, "payload made with another model: add that model, or encode again"),
     -7: (PayloadError, "payload of a picture over the size limit"),
     -8: (PayloadError, "corrupt payload: checksum mismatch; encode the source again"),
-    -9: (PayloadError, "corrupt payload: latents out of range; encode the source again"),
+    -9: (PayloadError, "corrupt payload: latents or alpha out of range; encode the source again"),
     -10: (EngineError, "the payload did not fit the space set aside for it"),
     -11: (EngineError, "a picture to score needs sides of 113 to 65536 pixels: report this"),
     -12: (EngineError, "a part to score lies outside of its picture: report this"),
@@ -51,7 +51,7 @@ class Models:
 
 
 def decode(payload: bytes, models: Models, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """The picture of a `web` payload, (height, width, 3) uint8 sRGB.
+    """The picture of a `web` payload, uint8 sRGB: (height, width, 3), or with alpha 4 channels.
 
     Raises PayloadError for anything that is not a whole, valid payload of these models.
     """
@@ -61,13 +61,27 @@ def decode(payload: bytes, models: Models, max_pixels: int = MAX_PIXELS) -> NDAr
         model = engine.load(models.decoder)
         decoder = engine.call("sc_open", model, engine.put(payload), len(payload), max_pixels)
         width, height = engine.call("sc_width", decoder), engine.call("sc_height", decoder)
-        picture = np.empty((height, width, 3), np.uint8)
-        strip = engine.call("sc_alloc", min(STRIP_ROWS, height) * width * 3)
+        channels = engine.call("sc_channels", decoder)
+        picture = np.empty((height, width, channels), np.uint8)
+        strip = engine.call("sc_alloc", min(STRIP_ROWS, height) * width * channels)
         for top in range(0, height, STRIP_ROWS):
             rows = engine.call("sc_read", decoder, strip, min(STRIP_ROWS, height - top))
-            data = engine.get(strip, rows * width * 3)
-            picture[top : top + rows] = np.frombuffer(data, np.uint8).reshape(rows, width, 3)
+            data = engine.get(strip, rows * width * channels)
+            picture[top : top + rows] = np.frombuffer(data, np.uint8).reshape(rows, width, channels)
         return picture
+
+
+def encode_alpha(alpha: NDArray[np.uint8]) -> bytes:
+    """The alpha section of a payload, of a (height, width) plane: 255 is opaque."""
+    import numpy as np
+
+    height, width = alpha.shape
+    capacity = height * width * 5 // 4 + 1024  # noise takes a little more than it has
+    with _session() as engine:
+        plane = engine.put(np.ascontiguousarray(alpha, np.uint8).data.cast("B"))
+        section = engine.call("sc_alloc", capacity)
+        size = engine.call("sc_alpha", plane, width, height, section, capacity)
+        return engine.get(section, size)
 
 
 def encode(pixels: NDArray[np.uint8], models: Models, quality: float) -> bytes:

@@ -23,9 +23,27 @@ CASES = {
     "photo": (272, 400, 60.0),
     "static": (40, 56, 100.0),
     "checker": (64, 96, 100.0),
+    "cutout": (90, 120, 60.0),
+    "feather": (70, 61, 35.0),
+    "confetti": (33, 50, 80.0),
+    "nothing": (20, 17, 50.0),
 }
 MODELS = {"": "web-0", "-1": "web-1"}
 """What the names of a model's goldens end with."""
+
+
+def alpha(name: str, height: int, width: int) -> np.ndarray | None:
+    """The alpha of a picture in integer arithmetic; None where it is opaque."""
+    y, x = np.mgrid[0:height, 0:width].astype(np.int64)
+    inside = 1000 - ((2 * x - width) * 1100 // width) ** 2 // 1000
+    inside -= ((2 * y - height) * 1100 // height) ** 2 // 1000
+    planes = {
+        "cutout": inside * 4,  # an edge of a pixel or two
+        "feather": inside // 2,
+        "confetti": (x * y * 37 + x * x * 11) % 256 * (x > width // 3) * ((x + y) // 7 % 2),
+        "nothing": x * 0,
+    }
+    return planes[name].clip(0, 255).astype(np.uint8) if name in planes else None
 
 
 def picture(name: str, height: int, width: int) -> np.ndarray:
@@ -45,7 +63,9 @@ def picture(name: str, height: int, width: int) -> np.ndarray:
     stripes = ((x + 2 * y) // 5 % 2) * 40 * (y > height // 2)
     grain = noise // 16
     channels = [ramp + disc + grain, 255 - ramp + stripes + grain, 128 + disc - stripes + grain]
-    return np.stack(channels, -1).clip(0, 255).astype(np.uint8)
+    colours = np.stack(channels, -1).clip(0, 255).astype(np.uint8)
+    plane = alpha(name, height, width)
+    return colours if plane is None else np.dstack([colours, plane])
 
 
 def case_and_model(name: str) -> tuple[str, str]:

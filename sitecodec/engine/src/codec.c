@@ -1,7 +1,7 @@
 // What the module exports: a payload in, rows of pixels out, and the other way round.
 #include "engine.h"
 
-enum { FORMAT_VERSION = 1, CODEC_WEB = 0 };
+enum { VERSION_OPAQUE = 1, VERSION_ALPHA = 2, CODEC_WEB = 0 };
 enum { MAX_QUALITY = 10000 };  // qualities are in hundredths
 
 static uint32_t little(const uint8_t *from, int bytes) {
@@ -32,6 +32,10 @@ typedef struct {
     Gain *gains;
     int16_t *latents;
     Graph *graph;
+    int channels;            // of what is read: 3, or 4 with alpha
+    RangeDecoder alpha_coder;
+    Alpha alpha;
+    uint8_t *alpha_values;   // of a row
 } Decoder;
 
 static int next_latents(void *context, int row, int16_t *out) {
@@ -50,7 +54,8 @@ static int next_latents(void *context, int row, int16_t *out) {
 EXPORT("sc_open")
 int32_t sc_open(Model *model, const uint8_t *payload, size_t size, uint32_t max_pixels) {
     if (size < HEADER_BYTES || little(payload, 4) != 0x54414c53u) return ERROR_NOT_PAYLOAD;
-    if (payload[4] != FORMAT_VERSION) return ERROR_VERSION;
+    int alpha = payload[4] == VERSION_ALPHA;
+    if (!alpha && payload[4] != VERSION_OPAQUE) return ERROR_VERSION;
     if (payload[5] != CODEC_WEB) return ERROR_CODEC;
     if (checksum(payload, size) != little(payload + 16, 4)) return ERROR_CHECKSUM;
     if (!model->decoder || little(payload + 6, 4) != model->fingerprint) return ERROR_WRONG_MODEL;
@@ -72,22 +77,51 @@ int32_t sc_open(Model *model, const uint8_t *payload, size_t size, uint32_t max_
     for (int i = 1; i < model->op_count; i++)
         if (model->ops[i].layer.outputs) layer_set_level(&model->ops[i].layer, position);
     model_gains(model, position, -model->latent_bits, decoder->gains);
-    range_decoder_open(&decoder->coder, payload + HEADER_BYTES, size - HEADER_BYTES);
+    const uint8_t *body = payload + HEADER_BYTES, *end = payload + size;
+    decoder->channels = alpha ? 4 : 3;
+    if (alpha) {
+        if (end - body < ALPHA_SIZE) return ERROR_LATENTS;
+        size_t section = little(body, ALPHA_SIZE);
+        body += ALPHA_SIZE;
+        if (section > (size_t)(end - body)) return ERROR_LATENTS;
+        range_decoder_open(&decoder->alpha_coder, body, section);
+        body += section;
+        decoder->alpha_values = allocate(width);
+        if (!decoder->alpha_values ||
+            alpha_open(&decoder->alpha, width, NULL, &decoder->alpha_coder))
+            return ERROR_MEMORY;
+    }
+    range_decoder_open(&decoder->coder, body, end - body);
     return (int32_t)(size_t)decoder;
 }
 
 EXPORT("sc_width") int32_t sc_width(const Decoder *decoder) { return decoder->width; }
 EXPORT("sc_height") int32_t sc_height(const Decoder *decoder) { return decoder->height; }
+EXPORT("sc_channels") int32_t sc_channels(const Decoder *decoder) { return decoder->channels; }
 
-// Decodes up to `rows` more rows of RGB. Returns how many, 0 at the end, or an error.
-EXPORT("sc_read") int32_t sc_read(Decoder *decoder, uint8_t *rgb, int32_t rows) {
+// Alpha beside colours: RGB becomes RGBA, in place.
+static void add_alpha(uint8_t *pixels, const uint8_t *alpha, int width) {
+    for (int x = width - 1; x >= 0; x--) {
+        uint8_t r = pixels[3 * x], g = pixels[3 * x + 1], b = pixels[3 * x + 2];
+        uint8_t *to = pixels + 4 * (size_t)x;
+        to[0] = r, to[1] = g, to[2] = b, to[3] = alpha[x];
+    }
+}
+
+// Decodes up to `rows` more rows, each pixel RGB or, where sc_channels is 4, RGBA. Returns how many,
+// 0 at the end, or an error.
+EXPORT("sc_read") int32_t sc_read(Decoder *decoder, uint8_t *pixels, int32_t rows) {
     int made = 0;
     for (; made < rows && decoder->row < decoder->height; made++, decoder->row++) {
         const int16_t *row;
         int error = graph_row(decoder->graph, decoder->row, &row);
         if (error) return error;
-        colour_to_rgb(row, rgb, decoder->width);
-        rgb += 3 * (size_t)decoder->width;
+        colour_to_rgb(row, pixels, decoder->width);
+        if (decoder->alpha_values) {
+            alpha_row(&decoder->alpha, decoder->alpha_values);
+            add_alpha(pixels, decoder->alpha_values, decoder->width);
+        }
+        pixels += (size_t)decoder->channels * decoder->width;
     }
     return made;
 }
@@ -155,7 +189,7 @@ static int32_t code(Model *decoder, int width, int height, uint32_t quality, Row
     if (size == SIZE_MAX) return ERROR_CAPACITY;
     size += HEADER_BYTES;
     put_little(payload, 0x54414c53u, 4);
-    payload[4] = FORMAT_VERSION;
+    payload[4] = VERSION_OPAQUE;
     payload[5] = CODEC_WEB;
     put_little(payload + 6, decoder->fingerprint, 4);
     put_little(payload + 10, width - 1, 2);

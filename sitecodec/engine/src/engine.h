@@ -29,6 +29,7 @@ enum { MAX_TAPS = 32 };
 enum { MAX_LEVELS = 16 };
 enum { LATENT_MAX = 32767 };   // largest |q| a payload may hold
 enum { HEADER_BYTES = 20 };
+enum { ALPHA_SIZE = 4 };         // bytes that tell the size of a payload's alpha section
 
 // ---- memory.c: a bump allocator over the module's own memory
 void *allocate(size_t bytes);  // zeroed, 16-byte aligned; NULL when memory is full
@@ -124,6 +125,25 @@ typedef struct {
 int entropy_open(Entropy *entropy, Model *model, int width, uint32_t position);
 int entropy_encode_row(Entropy *entropy, RangeEncoder *coder, const int16_t *latents);
 int entropy_decode_row(Entropy *entropy, RangeDecoder *coder, int16_t *latents);
+
+// ---- alpha.c: a plane of alpha <-> bits
+typedef struct { uint16_t probability, pace; } Decision;  // of a one; how slowly it is learnt
+
+typedef struct {  // nothing but decisions
+    Decision between[81], opaque[81], steep[9][256];
+    Decision differs[625], below[625], more[625][2], longer[7][8], half[7][9];
+} AlphaModel;
+
+typedef struct {
+    int width, row;
+    AlphaModel *model;
+    uint8_t *rows;          // this one and the two before, with margins of zeros
+    RangeEncoder *encoder;  // one of the two
+    RangeDecoder *decoder;
+} Alpha;
+
+int alpha_open(Alpha *alpha, int width, RangeEncoder *encoder, RangeDecoder *decoder);
+void alpha_row(Alpha *alpha, uint8_t *values);
 
 // ---- graph.c: layers over a picture, a row at a time
 typedef struct Graph Graph;
