@@ -59,7 +59,9 @@ def saving(sizes: Sequence[tuple[int, Mapping[str, int]]], content_width: int) -
     return fallback - files["slat"] if "slat" in files and fallback else None
 
 
-def account(pages: Sequence[Mapping[str, int]], store: Store | None = None) -> Account:
+def account(
+    pages: Sequence[Mapping[str, int]], store: Store | None = None, model: str = ""
+) -> Account:
     """The account of a site: for each of its pages, what each image with a payload saves there.
 
     Images are named by any text that is the same on all pages. Pages without any belong to it: a
@@ -67,7 +69,7 @@ def account(pages: Sequence[Mapping[str, int]], store: Store | None = None) -> A
     """
     saved = {name: size for page in pages for name, size in page.items()}
     by_page = sum(sum(page.values()) for page in pages) / max(1, len(pages))
-    return Account(worker.cost(len(saved), store), tuple(saved.values()), by_page)
+    return Account(worker.cost(len(saved), store, model), tuple(saved.values()), by_page)
 
 
 def sentence(account: Account) -> str:
@@ -83,7 +85,7 @@ def sentence(account: Account) -> str:
     else:
         after = f"a visit would come out ahead after {needed} such"
     cost = f"engine and model take {account.cost / 1e3:.0f} kB once"
-    return f"{cost}; {have} at the width that pages show, {after}"
+    return f"{cost}; {have} at the width that pages show, and {after}"
 
 
 def describe(account: Account, setting: str, *, included: bool) -> str:

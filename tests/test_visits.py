@@ -63,11 +63,11 @@ def test_in_words():
     assert sentence(account(pages(10, cost // 4))) == (
         f"engine and model take {cost / 1e3:.0f} kB once;"
         " 10 images have payloads at the width that pages show,"
-        " a visit comes out ahead after 5 of them"
+        " and a visit comes out ahead after 5 of them"
     )
     assert sentence(account(pages(2, cost // 4))).endswith(
         "2 images have payloads at the width that pages show,"
-        " a visit would come out ahead after 5 such"
+        " and a visit would come out ahead after 5 such"
     )
     assert sentence(account(pages(2, -10))).endswith("no visit comes out ahead")
     some = account(pages(2, 1000))
