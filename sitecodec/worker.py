@@ -83,12 +83,14 @@ def decodable(folder: Path) -> list[str]:
     Only those that have a fallback of the same stem: it is by that that a browser asks for them.
     """
     wanted = models.fingerprint(models.read(models.DEFAULT, "decoder"))
+    web = payload.CODECS.index("web")
+    known = ((payload.VERSION, web), (payload.ALPHA_VERSION, web))
     found = []
     for path in folder.glob("*.slat"):
         match = _STEM.search(path.name)
         with path.open("rb") as stream:
             head = stream.read(payload.HEADER_BYTES)
-        ours = head[4:6] == bytes((payload.VERSION, payload.CODECS.index("web")))
+        ours = tuple(head[4:6]) in known
         model = int.from_bytes(head[6:10], "little")
         has_fallback = any(path.with_suffix(s).is_file() for s in _FALLBACKS)
         if match and ours and model == wanted and has_fallback:

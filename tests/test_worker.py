@@ -80,7 +80,7 @@ def test_the_worker_knows_what_the_site_holds(tmp_path, payload):
 def test_only_payloads_that_the_worker_can_decode_and_is_asked_for_are_listed(tmp_path, payload):
     other_model = payload[:6] + b"\1\2\3\4" + payload[10:]
     other_codec = payload[:5] + b"\1" + payload[6:]
-    newer = payload[:4] + b"\2" + payload[5:]
+    newer = payload[:4] + b"\3" + payload[5:]
     add(tmp_path, "a-000000000001-48w", payload, "")
     for n, data in enumerate((other_model, other_codec, newer, b""), start=2):
         add(tmp_path, f"a-00000000000{n}-48w", data)

@@ -47,19 +47,27 @@
     channel.port2.postMessage(0);
   });
 
-  const bmpHeader = (width, height, stride) => {
-    const bytes = new Uint8Array(54);
+  const bmpHeader = (width, height, stride, alpha) => {
+    const bytes = new Uint8Array(alpha ? 138 : 54);
     const view = new DataView(bytes.buffer);
     view.setUint16(0, 0x424d);
-    view.setUint32(2, 54 + stride * height, true);
-    view.setUint32(10, 54, true);
-    view.setUint32(14, 40, true);
+    view.setUint32(2, bytes.length + stride * height, true);
+    view.setUint32(10, bytes.length, true);
+    view.setUint32(14, bytes.length - 14, true);
     view.setInt32(18, width, true);
     // Negative: the first row is the top one.
     view.setInt32(22, -height, true);
     view.setUint16(26, 1, true);
-    view.setUint16(28, 24, true);
+    view.setUint16(28, alpha ? 32 : 24, true);
     view.setUint32(34, stride * height, true);
+    if (alpha) {
+      // A BITMAPV5HEADER whose masks say: bytes R, G, B, A.
+      view.setUint32(30, 3, true);
+      [0xff, 0xff00, 0xff0000, 0xff000000].forEach((mask, i) =>
+        view.setUint32(54 + 4 * i, mask, true));
+      view.setUint32(70, 0x73524742, true);
+      view.setUint32(122, 4, true);
+    }
     return bytes;
   };
 
@@ -86,7 +94,6 @@
     const { exports, model, mark } = await ready();
     // Not before: an engine that has to start would make the first rows look slow.
     const began = now();
-    const stride = (3 * width + 3) & ~3;
     const whole = width * height <= STREAMED;
     let controller;
     let cancelled = false;
@@ -94,22 +101,26 @@
     try {
       const decoder = check(
         exports.sc_open(model, put(exports, payload), payload.length, MOST_PIXELS));
+      const channels = exports.sc_channels(decoder);
+      const alpha = channels > 3;
+      const stride = (channels * width + 3) & ~3;
       const most = Math.min(height, 256);
-      const strip = check(exports.sc_alloc(most * width * 3));
+      const strip = check(exports.sc_alloc(most * width * channels));
       if (!strip) throw new Error("out of memory");
-      const header = bmpHeader(width, height, stride);
-      const picture = whole ? new Uint8Array(54 + stride * height) : null;
+      const header = bmpHeader(width, height, stride, alpha);
+      const picture = whole ? new Uint8Array(header.length + stride * height) : null;
       let early = [header];
       picture?.set(header);
       for (let done = 0, rows = 16; done < height && !cancelled; ) {
         const before = now();
         const made = check(exports.sc_read(decoder, strip, Math.min(rows, most)));
         if (!made || done + made > height) throw new Error("wrong number of rows");
-        const rgb = new Uint8Array(exports.memory.buffer, strip, made * width * 3);
+        const pixels = new Uint8Array(exports.memory.buffer, strip, made * width * channels);
         const to = whole
-          ? picture.subarray(54 + done * stride)
+          ? picture.subarray(header.length + done * stride)
           : new Uint8Array(made * stride);
-        toBmp(rgb, to, width, made, stride);
+        if (alpha) to.set(pixels);
+        else toBmp(pixels, to, width, made, stride);
         done += made;
         const after = now();
         // In steps of a row of latents.

@@ -39,6 +39,20 @@ SEEN = """async (image) => {
   return [btoa(String.fromCharCode(...hash)), Array.from(data.subarray(middle, middle + 3))];
 }"""
 
+# All pixels in order as RGBA, base64.
+PIXELS = """async (image) => {
+  await image.decode();
+  const canvas = document.createElement("canvas");
+  canvas.width = image.naturalWidth;
+  canvas.height = image.naturalHeight;
+  const context = canvas.getContext("2d", { colorSpace: "srgb" });
+  context.drawImage(image, 0, 0);
+  const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+  let text = "";
+  for (const byte of data) text += String.fromCharCode(byte);
+  return btoa(text);
+}"""
+
 
 def report(page):
     """What the worker says of itself; None if there is none."""
@@ -92,6 +106,22 @@ def insert(page, address, name):
         " document.body.append(image); }",
         [address, name],
     )
+
+
+def same_with_alpha(data, payload):
+    """Whether PIXELS has seen what Python decodes: alpha exactly, colours as far as it shows them.
+
+    A canvas keeps colours multiplied by alpha, in eight bits.
+    """
+    pixels = codecs.get("web").decode(payload).astype(int)
+    seen = np.frombuffer(base64.b64decode(data), np.uint8).astype(int)
+    if seen.size != pixels.size:
+        return False
+    seen = seen.reshape(pixels.shape)
+    alpha = pixels[..., 3:]
+    lost = np.abs(seen[..., :3] - pixels[..., :3]) * alpha
+    exact = (alpha < 255) | (seen[..., :3] == pixels[..., :3])
+    return bool((seen[..., 3:] == alpha).all() and exact.all() and lost.max() <= 255)
 
 
 @functools.lru_cache(maxsize=512)

@@ -1,11 +1,14 @@
 """The same pixels in Chromium and Firefox as in Python: every golden, and fifty random pictures.
 
+But for a picture that is transparent all over: Chromium takes such a bitmap for an opaque one.
+
 No driver here can steer Firefox, so the page visits twice by itself and posts what it saw.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import shutil
 import subprocess
@@ -14,10 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sitecodec import codecs, models
 from sitecodec.payload import read_header
-from tests.browser.looking import REPORT, SEEN, digest
+from tests.browser.looking import PIXELS, REPORT, SEEN, digest, same_with_alpha, visit_twice
 from tests.browser.serving import serving
 from tests.conftest import make_photo, make_text
 
@@ -35,9 +39,11 @@ _PREFERENCES = {
 _SCRIPT = f"""<script>
 const report = {REPORT};
 const look = {SEEN};
+const pixels = {PIXELS};
 addEventListener("load", async () => {{
   const seen = {{}};
-  for (const image of document.images) seen[image.id] = (await look(image))[0];
+  for (const image of document.images)
+    seen[image.id] = image.id.startsWith("alpha") ? await pixels(image) : (await look(image))[0];
   const told = await report();
   await fetch("/", {{ method: "POST", body: JSON.stringify({{ seen, told }}) }});
   if (location.search) return;
@@ -67,6 +73,10 @@ def pictures(tmp_path_factory):
     model = models.fingerprint(models.read(models.DEFAULT, "decoder"))
     payloads = {name: p for name, p in payloads.items() if read_header(p).model == model}
     assert len(payloads) >= 8
+    for name in [name for name, payload in payloads.items() if read_header(payload).alpha]:
+        payload = payloads.pop(name)
+        if not name.startswith("nothing"):
+            payloads[f"alpha-{name}"] = payload
     payloads |= {f"random{seed}": random_payload(seed) for seed in range(RANDOM)}
     with serving(tmp_path_factory.mktemp("pixels") / "site") as site:
         site.page("index.html", _SCRIPT + "".join(site.add(*item) for item in payloads.items()))
@@ -90,10 +100,15 @@ def posted(pictures):
 
 def check(visits, payloads):
     first, second = visits
-    wanted = {name: digest(payload) for name, payload in payloads.items()}
+    clear = {name: payload for name, payload in payloads.items() if name.startswith("alpha")}
+    assert len(clear) >= 3
+    wanted = {name: digest(payload) for name, payload in payloads.items() if name not in clear}
     assert not set(wanted.values()) & set(first["seen"].values())
     assert len(second["told"]["log"]) == len(payloads)
-    assert {n: seen for n, seen in second["seen"].items() if seen != wanted[n]} == {}
+    assert {n for n, seen in second["seen"].items() if n in wanted and seen != wanted[n]} == set()
+    for name, payload in clear.items():
+        assert not same_with_alpha(first["seen"][name], payload)
+        assert same_with_alpha(second["seen"][name], payload), name
 
 
 def test_chromium_shows_the_same_pixels(pictures, posted, page):
@@ -119,3 +134,21 @@ def test_firefox_shows_the_same_pixels(pictures, posted, tmp_path):
     if not visits:
         pytest.skip("Firefox did not open the page")
     check(visits, payloads)
+
+
+def test_what_lies_behind_shows_through(page, site):
+    """A screenshot over a colour: the bitmap's alpha is really used."""
+    payload = (GOLDENS / "cutout-1.slat").read_bytes()
+    behind = np.array([0, 160, 90])
+    style = "<style>body { margin: 0; background: rgb(0 160 90) } p { display: none }</style>"
+    site.page("index.html", style + site.add("cutout", payload))
+    visit_twice(page, site.url)
+    page.evaluate("document.images[0].decode()")
+    pixels = codecs.get("web").decode(payload).astype(float)
+    share = pixels[..., 3:] / 255
+    wanted = pixels[..., :3] * share + behind * (1 - share)
+    box = {"x": 0, "y": 0, "width": pixels.shape[1], "height": pixels.shape[0]}
+    with Image.open(io.BytesIO(page.screenshot(clip=box))) as image:
+        seen = np.asarray(image.convert("RGB")).astype(float)
+    assert np.abs(seen - wanted).max() <= 2
+    assert (seen[share[..., 0] == 0] == behind).all()
