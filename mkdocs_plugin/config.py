@@ -24,6 +24,9 @@ class SitecodecConfig(base.Config):  # type: ignore[no-untyped-call]
     codec = c.Type(str, default=Settings.codec)
     """What payloads are made with: web, or sd, which only the preview shows."""
 
+    model = c.Type(str, default=Settings.model)
+    """The codec's model: built in, or one that you have trained and added."""
+
     effort = c.Type(int, default=Settings.effort)
     """How hard to work on payloads, 0 to 9; from 5 on latents are refined, which needs torch."""
 

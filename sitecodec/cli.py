@@ -98,7 +98,7 @@ def build(site_dir: Path, config: Path, quality: str | None, base_path: str, str
     show_default=True,
     help="The codec's own: 0 is smallest, 100 is best. (A build seeks it for a score.)",
 )
-@click.option("--model", default="", help="sd: a model of `sitecodec models list`.")
+@click.option("--model", default="", help="A model of `sitecodec models list`.")
 @click.option("--preset", type=click.Choice(["rd", "seed"]), default="rd", help="sd: the coding.")
 @click.option("--max-bytes", type=click.IntRange(min=1), help="The best of at most that size.")
 @click.option(
@@ -150,11 +150,11 @@ def encode(
     if codec == "sd":
         sd = cli_sd.sd_codec(device=device, **options)
         payload = cli_sd.encode_sd(sd, picture.pixels, quality, max_bytes)
-    elif any(options[name] for name in ("model", "refine", "denoise")):
-        raise click.UsageError("--model, --denoise and --refine go with --codec sd")
+    elif any(options[name] for name in ("refine", "denoise")):
+        raise click.UsageError("--denoise and --refine go with --codec sd")
     else:
         aim = cli_web.Aim(quality, max_bytes, target_score)
-        payload = cli_web.encode(picture.pixels, aim, effort, tune)
+        payload = cli_web.encode(picture.pixels, aim, effort, tune, options["model"])
     _write(output, payload)
     pixels = picture.width * picture.height
     click.echo(

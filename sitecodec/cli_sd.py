@@ -26,7 +26,7 @@ device_option = click.option(
 
 @click.group()
 def models() -> None:
-    """Look after the models: those built in, and those added for the codec sd."""
+    """Look after the models: those built in, and those added."""
 
 
 @models.command()
@@ -35,18 +35,24 @@ def models() -> None:
     "--from",
     "source",
     required=True,
-    help="A folder in diffusers' layout, a hub repository, or sd14, sd15, sd21, sdxl, taesd.",
+    help="web: the folder of a training run. sd: a folder in diffusers' layout, a hub repository,"
+    " or sd14, sd15, sd21, sdxl, taesd.",
 )
 @click.option("--revision", default="", help="The hub's branch, tag or commit.")
 def add(name: str, source: str, revision: str) -> None:
-    """Add a model for the codec sd.
+    """Add a model: one you have trained for the codec web, or one for the codec sd.
 
     \b
+    Example: sitecodec models add mine --from runs/mine
     Example: sitecodec models add sd15 --from sd15
     """
-    from sitecodec.models import adding
+    from sitecodec.models import adding, own
     from sitecodec.sd import loading
 
+    if own.is_one(Path(source)):
+        own.add(name, Path(source))
+        click.echo(f"{name}: take it into use with the setting  model: {name}")
+        return
     loading.need_torch()
     model = adding.add(name, source, revision)
     at = f" at {model.revision[:12]}" if model.revision else ""
@@ -62,12 +68,11 @@ def list_models(as_json: bool) -> None:
     \b
     Example: sitecodec models list
     """
-    from sitecodec import models as built_in
+    from sitecodec import models as web
     from sitecodec.models import registry
 
     rows = [
-        {"name": name, "codec": "web", "class": "", "source": "built in"}
-        for name in built_in.names()
+        {"name": name, "codec": "web", "class": "", "source": _origin(name)} for name in web.names()
     ]
     for name in registry.names():
         model = registry.read(name)
@@ -88,13 +93,13 @@ def show(name: str, as_json: bool) -> None:
     \b
     Example: sitecodec models show sd15
     """
-    from sitecodec import models as built_in
+    from sitecodec import models as web
     from sitecodec.errors import ModelError
     from sitecodec.models import registry
 
-    if name in built_in.names():
-        mark = f"{built_in.fingerprint(built_in.read(name, 'decoder')):08x}"
-        values: dict[str, object] = {"name": name, "source": "built in", "fingerprint": mark}
+    if name in web.names():
+        mark = f"{web.fingerprint(web.read(name, 'decoder')):08x}"
+        values: dict[str, object] = {"name": name, "source": _origin(name), "fingerprint": mark}
         problem = ""
     else:
         model = registry.read(name)
@@ -128,6 +133,14 @@ def show(name: str, as_json: bool) -> None:
     if problem:
         click.echo(f"Error: {problem}", err=True)
         sys.exit(1)
+
+
+def _origin(name: str) -> str:
+    """Where a model of the codec web is from."""
+    from sitecodec import models as web
+    from sitecodec.models import own
+
+    return "built in" if name in web.built_in() else str(own.path(name, "decoder").parent)
 
 
 @models.command()

@@ -23,15 +23,15 @@ class Aim:
     score: float | None = None
 
 
-def encode(pixels: Pixels, aim: Aim, effort: int, tune: str) -> bytes:
-    """The payload of an (H, W, 3) uint8 picture that meets the aim.
+def encode(pixels: Pixels, aim: Aim, effort: int, tune: str, model: str = "") -> bytes:
+    """The payload of an (H, W, 3) uint8 picture that meets the aim, by a model or the usual one.
 
-    Raises SettingsError if none does, and ModelError if the effort needs torch.
+    Raises SettingsError if none does, and ModelError without the model or the effort's torch.
     """
     from sitecodec.codecs import refine
     from sitecodec.codecs.web import WebCodec
 
-    codec = WebCodec()
+    codec = WebCodec(model) if model else WebCodec()
     if effort in refine.STEPS:
         return _met(
             pixels,

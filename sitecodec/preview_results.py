@@ -79,7 +79,7 @@ def first_look(real: Path, settings: Settings, pictures: Pictures) -> Result:
     source = images.load(data, str(real), settings.max_pixels)
     if isinstance(source, images.LeftAlone):
         return Result("left alone", len(data), reason=source.reason)
-    codec = codecs.get("web")
+    codec = codecs.get("web", settings.model)
     quality = quick_quality(settings.quality)
     payload = codec.encode(source.pixels, quality)
     decoded = codec.decode(payload)

@@ -71,7 +71,7 @@ class Trials:
         source = images.load(read(real), str(real), settings.max_pixels)
         if isinstance(source, images.LeftAlone):
             raise ImageError(f"it is left alone: {source.reason}")
-        codec = codecs.get("web")
+        codec = codecs.get("web", settings.model)
         before = self._pictures.file(known.payload) if known else None
         payload = before or codec.encode(source.pixels, quality)
         trial = Trial(self._pictures.keep(payload), len(payload))

@@ -163,7 +163,7 @@ def _list(preview: Preview) -> dict[str, object]:
         "min_tile_score": settings.min_tile_score,
         "root": quote(os.fsencode(preview.root)),
         "images": rows,
-        "visits": visits.sentence(visits.account(_savings(rows))),
+        "visits": visits.sentence(visits.account(_savings(rows), model=settings.model)),
     }
 
 

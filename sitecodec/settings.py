@@ -33,6 +33,10 @@ class Settings:
     """What payloads are made with: 'web', which visitors' browsers decode, or 'sd', Stable
     Diffusion's latents, which only the author's preview shows. Read first what they may invent."""
 
+    model: str = ""
+    """The codec's model: one that is built in, or one of your own that `sitecodec models add` has
+    taken in. Without a name, the newest built-in one. Visitors download it once."""
+
     effort: int = 3
     """How hard to work on payloads, 0 to 9. From 5 on their latents are refined with gradients:
     that makes them smaller, takes from half a minute to minutes per megapixel (once: results are

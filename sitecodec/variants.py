@@ -22,7 +22,7 @@ def encode(source: images.Source, source_bytes: int, settings: Settings, memos: 
 
     `memos` are trials made of it before, by width; they are used and added to.
     """
-    codec = codecs.get(settings.codec)
+    codec = codecs.get(settings.codec, settings.model)
     variants: list[Variant] = []
     first: gate.Verdict | None = None
     hints: gate.Hints | None = None
@@ -30,6 +30,8 @@ def encode(source: images.Source, source_bytes: int, settings: Settings, memos: 
     for width in _widths(source.width, settings.widths):
         narrower = width < source.width
         pixels = images.resized(source.pixels, width) if narrower else source.pixels
+        if pixels.shape[2] == 4:
+            pixels = images.filled(pixels)
         memo = memos.setdefault(width, {})
         with metrics.against(pixels) as score:
             verdict = gate.choose(pixels, score, source_bytes, settings, codec, hints, memo)
@@ -79,9 +81,10 @@ def _variants(
     if verdict.graphics:
         png = lossless if lossless and lossless.format == "png" else images.png(pixels)
         fallbacks.append(Variant("png", width, height, png.data, 100.0, 0))
-    jpeg = images.jpeg_fallback(pixels, limit)
-    smaller = not fallbacks or len(jpeg) < len(fallbacks[0].data)
-    if smaller and score(images.decode(jpeg)).worst_tile >= settings.min_tile_score:
-        fallbacks.append(Variant("jpeg", width, height, jpeg, None, 0))
+    if pixels.shape[2] == 3:  # a JPEG has no alpha
+        jpeg = images.jpeg_fallback(pixels, limit)
+        smaller = not fallbacks or len(jpeg) < len(fallbacks[0].data)
+        if smaller and score(images.decode(jpeg)).worst_tile >= settings.min_tile_score:
+            fallbacks.append(Variant("jpeg", width, height, jpeg, None, 0))
     made += [v for v in fallbacks[-1:] if len(v.data) <= limit]
     return made

@@ -134,7 +134,7 @@ def measure(
     return Report(
         device,
         tuple(pages),
-        worker.cost(1) if has_worker else 0,
+        worker.shipped(site, asset_dir),
         tuple(_over(pages, limits)),
     )
 

@@ -31,13 +31,21 @@ _INCLUDE = re.compile(r"^ *// @include (\S+)\n", re.MULTILINE)
 _COMMENT = re.compile(r"\s*//.*")
 
 
-def cost(payloads: int, store: Store | None = None) -> int:
+def cost(payloads: int, store: Store | None = None, model: str = "") -> int:
     """What a visitor loads once, in bytes as transferred: scripts, engine and model.
 
-    And again when one of them changes. `payloads` is the number of them that the worker knows.
-    What takes time to compute is kept in the store.
+    And again when one of them changes. `payloads` is the number of them that the worker knows;
+    `model` a name, or the usual one. What takes time to compute is kept in the store.
     """
-    return len(_engine(store)[1]) + len(_model(store)[1]) + _script_cost(payloads)
+    return len(_engine(store)[1]) + len(_model(store, model)[1]) + _script_cost(payloads)
+
+
+def shipped(site: Path, folder: str) -> int:
+    """The same of a site as it was built; 0 for one without the worker."""
+    if not (site / NAME).is_file():
+        return 0
+    parts = (path for path in (site / folder).glob("*.bin") if _PART.fullmatch(path.name))
+    return sum(path.stat().st_size for path in parts) + _script_cost(1)
 
 
 def registration(folder: str) -> tuple[str, bytes]:
@@ -47,7 +55,7 @@ def registration(folder: str) -> tuple[str, bytes]:
     return f"{folder}/register-{_digest(content)}.js", content
 
 
-def write(site: Path, folder: str, store: Store | None = None) -> int:
+def write(site: Path, folder: str, store: Store | None = None, model: str = "") -> int:
     """Write the worker and its files into a site; returns the number of payloads it knows.
 
     `folder` is the site path of the assets, whose payloads must be there already. Files are named
@@ -56,7 +64,7 @@ def write(site: Path, folder: str, store: Store | None = None) -> int:
     name, content = registration(folder)
     assets.write_file(site / name, content)
     engine_name, packed_engine = _engine(store)
-    model_name, packed_model = _model(store)
+    model_name, packed_model = _model(store, model)
     # A file of that name never changes what it holds, though another zlib might pack it otherwise.
     for part, packed in ((engine_name, packed_engine), (model_name, packed_model)):
         if not (site / folder / part).is_file():
@@ -64,7 +72,7 @@ def write(site: Path, folder: str, store: Store | None = None) -> int:
     for path in (site / folder).glob("*.bin"):  # of earlier builds; only the worker names them
         if _PART.fullmatch(path.name) and path.name not in (engine_name, model_name):
             path.unlink(missing_ok=True)
-    stems = decodable(site / folder)
+    stems = decodable(site / folder, model)
     facts = {
         "name": NAME,
         "folder": folder,
@@ -77,12 +85,12 @@ def write(site: Path, folder: str, store: Store | None = None) -> int:
     return len(stems)
 
 
-def decodable(folder: Path) -> list[str]:
-    """The hashes in the names of the payloads that the built-in model decodes, sorted.
+def decodable(folder: Path, model: str = "") -> list[str]:
+    """The hashes in the names of the payloads that the model decodes, sorted.
 
     Only those that have a fallback of the same stem: it is by that that a browser asks for them.
     """
-    wanted = models.fingerprint(models.read(models.DEFAULT, "decoder"))
+    wanted = models.fingerprint(models.read(model or models.DEFAULT, "decoder"))
     web = payload.CODECS.index("web")
     known = ((payload.VERSION, web), (payload.ALPHA_VERSION, web))
     found = []
@@ -91,9 +99,9 @@ def decodable(folder: Path) -> list[str]:
         with path.open("rb") as stream:
             head = stream.read(payload.HEADER_BYTES)
         ours = tuple(head[4:6]) in known
-        model = int.from_bytes(head[6:10], "little")
+        made_with = int.from_bytes(head[6:10], "little")
         has_fallback = any(path.with_suffix(s).is_file() for s in _FALLBACKS)
-        if match and ours and model == wanted and has_fallback:
+        if match and ours and made_with == wanted and has_fallback:
             found.append(match[1])
     return sorted(found)
 
@@ -133,9 +141,9 @@ def _engine(store: Store | None) -> tuple[str, bytes]:
 
 
 @functools.cache
-def _model(store: Store | None) -> tuple[str, bytes]:
+def _model(store: Store | None, name: str = "") -> tuple[str, bytes]:
     """Name and packed content of the model's file, which many hosts would send as it is."""
-    data = models.read(models.DEFAULT, "decoder")
+    data = models.read(name or models.DEFAULT, "decoder")
     return f"model-{_digest(data)}.bin", _packed(data, store)
 
 

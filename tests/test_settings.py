@@ -33,6 +33,7 @@ def test_every_setting_can_be_loaded(tmp_path):
         quality = 30
         min_tile_score = -5.5
         codec = "sd"
+        model = "sd15"
         effort = 6
         widths = [1600, 800, 800]
         exclude = ["assets/logo.png", "blog/**"]
@@ -52,6 +53,7 @@ def test_every_setting_can_be_loaded(tmp_path):
         quality=30,
         min_tile_score=-5.5,
         codec="sd",
+        model="sd15",
         effort=6,
         widths=(800, 1600),
         exclude=("assets/logo.png", "blog/**"),

@@ -1,4 +1,4 @@
-"""The built-in models: a decoder file and an encoder file each (docs/model.md)."""
+"""The models of the codec `web`: a decoder file and an encoder file each (docs/model.md)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,33 @@ FOLDER = Path(__file__).parent
 @functools.cache
 def read(name: str, part: str) -> bytes:
     """The file of a model's `part`, "decoder" or "encoder". Raises ModelError."""
-    path = FOLDER / f"{name}.{part}.slm"
     try:
-        return path.read_bytes()
+        if name in built_in():
+            return (FOLDER / f"{name}.{part}.slm").read_bytes()
+        from sitecodec.models import own
+
+        return own.path(name, part).read_bytes()
+    except FileNotFoundError as error:
+        raise ModelError(
+            f"no model {name!r} for the codec web (there: {', '.join(names())}):"
+            f" run  sitecodec models add {name} --from FOLDER  with the folder of its training"
+        ) from error
     except OSError as error:
-        raise ModelError(f"cannot read the model file {path.name}: reinstall sitecodec") from error
+        raise ModelError(f"cannot read the model {name}: {error.strerror or error}") from error
 
 
 def names() -> list[str]:
+    """All models there are: the built-in ones, oldest first, then the user's own."""
+    from sitecodec.models import own
+
+    return [*built_in(), *own.names()]
+
+
+@functools.cache
+def built_in() -> tuple[str, ...]:
     """The built-in models, oldest first."""
-    return sorted(path.name.removesuffix(".decoder.slm") for path in FOLDER.glob("*.decoder.slm"))
+    found = (path.name.removesuffix(".decoder.slm") for path in FOLDER.glob("*.decoder.slm"))
+    return tuple(sorted(found))
 
 
 def fingerprint(file: bytes) -> int:
@@ -33,11 +50,12 @@ def fingerprint(file: bytes) -> int:
 
 
 def find(wanted: int) -> str:
-    """The name of the built-in model with that fingerprint. Raises ModelError."""
+    """The name of the model with that fingerprint. Raises ModelError."""
     for name in names():
         if fingerprint(read(name, "decoder")) == wanted:
             return name
     raise ModelError(
         f"the payload needs the model {wanted:08x}, which is not here:"
-        f" update sitecodec, or encode the source again ({', '.join(names())} are built in)"
+        f" update sitecodec, add the model, or encode the source again"
+        f" (there: {', '.join(names())})"
     )
