@@ -1,9 +1,9 @@
 // Part of worker.js: the order of work, and what becomes of a request.
 
   // The pictures that are asked for and not decoded yet, in the order of the requests. One at a time
-  // is decoded: the first of those that a page says are in its window or close, else the first.
+  // is decoded: of those that a page says are in its window or close the nearest, else the first.
   const queue = [];
-  let near = new Set();
+  let near = [];
   let busy = false;
   let waiting = 0;
 
@@ -16,7 +16,8 @@
       // One whose payload is still on its way holds nobody up; the store answers in any order, but
       // soon, so that is waited for.
       const able = queue.filter((job) => job.run || job.looking);
-      const job = able.find(({ stem }) => near.has(stem)) || able[0];
+      const nearest = near.find((stem) => able.some((job) => job.stem === stem));
+      const job = able.find(({ stem }) => stem === nearest) || able[0];
       if (!job) break;
       if (job.run) {
         queue.splice(queue.indexOf(job), 1);

@@ -64,6 +64,10 @@
   });
 
   // Which pictures are still to come and in the window or close to it: they are decoded first.
+  const gap = (image) => {
+    const { top, bottom } = image.getBoundingClientRect();
+    return Math.max(top - innerHeight, -bottom, 0);
+  };
   const watch = () => {
     const close = new Set();
     const observer = new IntersectionObserver((entries) => {
@@ -73,6 +77,7 @@
       // Which of its files a browser has chosen, it does not say before that file is here.
       const stems = Array.from(close)
         .filter((image) => !image.complete)
+        .sort((one, other) => gap(one) - gap(other))
         .flatMap((image) => Array.from(
           (image.closest("picture") || image).outerHTML.matchAll(/-([0-9a-f]{12})-\d+w\./g),
           (match) => match[1]));

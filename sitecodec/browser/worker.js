@@ -126,7 +126,7 @@
   self.addEventListener("message", (event) => {
     const what = event.data?.sitecodec;
     if (what === "prepare") event.waitUntil(prepare());
-    if (what === "near") near = new Set(event.data.stems);
+    if (what === "near") near = event.data.stems;
     if (what === "report")
       event.waitUntil(restore().then(() => event.ports[0]?.postMessage(
         { version: site.version, prepared, failures, aside: aside(), log })));
