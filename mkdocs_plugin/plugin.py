@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 from collections.abc import Callable
@@ -37,11 +38,13 @@ class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-c
     def __init__(self) -> None:
         self._serving: Serving | None = None
         self._settings = Settings()
+        self._dirty = False
         self._refused: dict[str, str] = {}
 
     def on_startup(self, *, command: Literal["build", "gh-deploy", "serve"], dirty: bool) -> None:
-        """Remember whether this is the preview server."""
+        """Remember whether this is the preview server, and whether old pages are kept."""
         self._serving = Serving() if command == "serve" else None
+        self._dirty = dirty
 
     def on_config(self, config: MkDocsConfig) -> None:
         """Check the options. Raises PluginError."""
@@ -69,6 +72,7 @@ class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-c
                 },
             )
         docs = os.path.realpath(config.docs_dir)
+        inside = functools.cache(lambda place: Path(os.path.realpath(place)).is_relative_to(docs))
         for file in files:
             source = file.abs_src_path
             if source is None or not file.src_uri.lower().endswith(_IMAGES):
@@ -82,8 +86,9 @@ class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-c
                 )
                 file.inclusion = InclusionLevel.EXCLUDED
             elif file.src_dir == config.docs_dir:
-                real = os.path.realpath(source)
-                if not Path(real).is_relative_to(docs):
+                # Of a string, since every image passes here; folders are few.
+                linked = os.path.islink(source)  # noqa: PTH114
+                if not inside(source if linked else os.path.dirname(source)):  # noqa: PTH120
                     self._refused[file.dest_uri] = (
                         "is a link that leaves the docs folder; replace it by a copy"
                     )
@@ -105,6 +110,7 @@ class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-c
                     self._settings,
                     base_path=base_path,
                     refused=self._refused,
+                    fresh=not self._dirty,
                     progress=progress,
                 )
         except SitecodecError as error:

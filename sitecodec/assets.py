@@ -8,10 +8,8 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from html import unescape
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote_to_bytes
+from typing import NamedTuple
 
 from sitecodec import jobs, manifest
 from sitecodec.errors import SiteError
@@ -31,8 +29,7 @@ _BINARY = frozenset(
 )
 
 
-@dataclass(frozen=True)
-class Asset:
+class Asset(NamedTuple):
     """One width of an encoded image: site paths by format, and the files' size in pixels."""
 
     files: Mapping[str, str]
@@ -42,8 +39,7 @@ class Asset:
     scores: Mapping[str, float | None]
 
 
-@dataclass(frozen=True)
-class Image:
+class Image(NamedTuple):
     """An encoded image: the size of its source in pixels, and its files, widest first."""
 
     width: int
@@ -58,7 +54,8 @@ def write(site: Path, folder: str, path: str, variants: Mapping[str, jobs.Varian
     may be cached for ever, and from the fallback's URL follows the payload's.
     """
     digest = fingerprint(variants)
-    stem = re.sub(r"[^A-Za-z0-9._]+", "-", PurePosixPath(path).stem).strip("-.")[:40] or "image"
+    stem = os.path.splitext(path.rpartition("/")[2])[0]  # noqa: PTH122 - of a string, for each
+    stem = re.sub(r"[^A-Za-z0-9._]+", "-", stem).strip("-.")[:40] or "image"
     files = {}
     for name, variant in variants.items():
         files[name] = f"{folder}/{stem}-{digest}-{variant.width}w{_SUFFIXES[name]}"
@@ -85,6 +82,21 @@ def named_in(page: bytes) -> set[str]:
 def may_name_asset(address: str) -> bool:
     """Whether an address or srcset may lead to an encoded file: a quick look at its digits."""
     return _ASSET_IN_ADDRESS.search(address) is not None
+
+
+def overwrite(path: str, data: bytes) -> None:
+    """Write over a file where it stands. Raises SiteError.
+
+    A build that is stopped may leave a part of it: this is for pages that the same build has made.
+    """
+    try:
+        with open(path, "r+b", buffering=0) as file:  # noqa: PTH123 - of a string, for each page
+            written = 0
+            while written < len(data):
+                written += file.write(memoryview(data)[written:])
+            file.truncate()
+    except OSError as error:
+        raise _not_written(path, error) from error
 
 
 def write_file(path: Path, data: bytes) -> None:
@@ -142,6 +154,9 @@ def unnamed(site: Path, paths: Iterable[str]) -> list[str]:
     All but pictures, fonts and the like is searched for the bare name, also behind URL and HTML
     escapes; a name that is not plain ASCII could be written in more ways, and counts as named.
     """
+    from html import unescape
+    from urllib.parse import unquote_to_bytes
+
     left = {
         path: PurePosixPath(path).name.lower().encode()
         for path in paths

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 _STRING = r"\"(?:[^\"\\\n\r\f]|\\.)*+\"|'(?:[^'\\\n\r\f]|\\.)*+'"
@@ -33,8 +32,7 @@ class Url(NamedTuple):
     address: str
 
 
-@dataclass(frozen=True)
-class Background:
+class Background(NamedTuple):
     """A declaration at `start:end` of the text, without its semicolon."""
 
     start: int

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from sitecodec.tokens import CHROME, MAIN, Attribute, Tag, any_case, attributes_of, tags
@@ -51,8 +50,7 @@ class Style(NamedTuple):
     attribute: bool
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(NamedTuple):
     """What `scan` found: the images in document order, and the first `<base href>`."""
 
     images: tuple[Image, ...] = ()

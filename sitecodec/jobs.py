@@ -11,16 +11,20 @@ import hashlib
 import logging
 import os
 import stat
-from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from sitecodec import codecs, trials
+from sitecodec import codecs
 from sitecodec.errors import ImageError, SitecodecError, StoreError
 from sitecodec.outcome import Outcome, Variant, by_width, pack, unpack
 from sitecodec.settings import REFINING, Settings
 from sitecodec.store import Store, key
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
+
+    from sitecodec import trials
 
 __all__ = ["Job", "Outcome", "Variant", "by_width", "encode_image", "recall", "run"]
 
@@ -30,11 +34,12 @@ ENCODE_VERSION = "4"
 # Outcomes that wait to be consumed hold memory: so many jobs are in flight at once and no more.
 _IN_FLIGHT = 32
 
+_AT_ONCE = 1 << 20
+
 _log = logging.getLogger("sitecodec")
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """A source to encode. Picklable."""
 
     source: Path
@@ -54,42 +59,31 @@ def recall(job: Job, store: Store) -> Outcome | None:
 
     Raises ImageError if the source cannot be read.
     """
-    try:
-        status = _status(job.source)
-        if status.st_size < job.settings.min_bytes:
-            return Outcome(0, 0, status.st_size, (), "too small")
-        with job.source.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").digest()
-    except OSError as error:
-        raise _unreadable(job.source, error) from error
-    return _stored(store, _key(digest, job.settings))
+    size, digest = _digest(job)
+    return _stored(store, _key(digest, job.settings)) if digest else _too_small(size)
 
 
 def run(
-    jobs: Iterable[Job], executor: Executor | None, store: Store | None
+    jobs: Iterable[Job], executor: Executor | Callable[[], Executor] | None, store: Store | None
 ) -> Iterator[tuple[Job, Outcome | SitecodecError]]:
     """Encode every job and yield each with its outcome or its error, as they are done.
 
     Outcomes come from the store where it has them and are put there where it has not; without a
     store everything is encoded. Sources of equal content are encoded once. Without an executor
-    the work is done here, one image after the other. A store that cannot be written costs a
+    the work is done here, one image after the other; a function that makes one is called when
+    there is something to encode. A store that cannot be written costs a
     warning in the log, not the outcome.
     """
     groups: dict[str, list[Job]] = {}
     identity = functools.cache(_identity)  # a codec's is read from files: once in a build
     for job in jobs:
         try:
-            status = _status(job.source)
-            if status.st_size < job.settings.min_bytes:
-                yield job, Outcome(0, 0, status.st_size, (), "too small")
-                continue
-            with job.source.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").digest()
-        except OSError as error:
-            yield job, _unreadable(job.source, error)
-            continue
+            size, digest = _digest(job)
         except ImageError as error:
             yield job, error
+            continue
+        if not digest:
+            yield job, _too_small(size)
             continue
         name = _key(digest, job.settings, identity(job.settings.codec))
         groups.setdefault(name, []).append(job)
@@ -102,6 +96,8 @@ def run(
             if outcome is not None:
                 yield from ((job, outcome) for job in group)
                 continue
+            if callable(executor):
+                executor = executor()
             if executor is None:
                 result = _work(group[0], store)
                 writable = _keep(writable, result)
@@ -125,13 +121,15 @@ def run(
             future.cancel()
 
 
-_Result = tuple[dict[str, bytes], Outcome | SitecodecError]
+_Result: TypeAlias = tuple[dict[str, bytes], Outcome | SitecodecError]
 """What is to be kept in the store, by keys of the bytes that were really read, and what came of
 them."""
 
 
 def _work(job: Job, store: Store | None) -> _Result:
     """What an executor runs: never raises, so that one image cannot stop the others."""
+    from sitecodec import trials
+
     try:
         data = _read(job.source)
         digest = hashlib.sha256(data).digest()
@@ -151,7 +149,7 @@ def _work(job: Job, store: Store | None) -> _Result:
 
 def _encode(job: Job, data: bytes, memos: trials.Memos) -> Outcome:
     if len(data) < job.settings.min_bytes:
-        return Outcome(0, 0, len(data), (), "too small")
+        return _too_small(len(data))
     # Imported here, so that a warm build does without numpy, Pillow and the engine.
     from sitecodec import images, variants
 
@@ -159,6 +157,10 @@ def _encode(job: Job, data: bytes, memos: trials.Memos) -> Outcome:
     if isinstance(source, images.LeftAlone):
         return Outcome(0, 0, len(data), (), source.reason)
     return variants.encode(source, len(data), job.settings, memos)
+
+
+def _too_small(size: int) -> Outcome:
+    return Outcome(0, 0, size, (), "too small")
 
 
 def _broken(job: Job, error: BaseException) -> ImageError:
@@ -170,6 +172,8 @@ def _broken(job: Job, error: BaseException) -> ImageError:
 
 def _finished(pending: dict[Future[_Result], list[Job]]) -> Iterator[tuple[list[Job], _Result]]:
     """Wait for a job in flight; take what is done out of `pending`."""
+    from concurrent.futures import FIRST_COMPLETED, wait
+
     for future in wait(pending, return_when=FIRST_COMPLETED).done:
         group = pending.pop(future)
         error = future.exception()
@@ -202,18 +206,43 @@ def _key(digest: bytes, settings: Settings, identity: str = "") -> str:
 
     `identity` is that of the codec, if it is known.
     """
+    matters = _what_matters(settings)
     return key(
         "outcome",
         ENCODE_VERSION,
         digest,
+        *matters,
+        identity or _identity(settings.codec),
+    )
+
+
+@functools.lru_cache(maxsize=16)
+def _what_matters(settings: Settings) -> tuple[str, ...]:
+    return (
         repr(float(settings.quality)),
         repr(float(settings.min_tile_score)),
         str(settings.min_bytes),
         str(settings.max_pixels),
         repr(settings.widths),
         str(settings.effort if settings.effort >= REFINING else 0),
-        identity or _identity(settings.codec),
     )
+
+
+def _digest(job: Job) -> tuple[int, bytes]:
+    """Size of a source and a hash of its content; b'' for one that is too small.
+
+    Raises ImageError if it cannot be read.
+    """
+    try:
+        size = _status(job.source).st_size
+        if size < job.settings.min_bytes:
+            return size, b""
+        with job.source.open("rb", buffering=0) as file:
+            if size <= _AT_ONCE:  # many small files are faster without file_digest's buffer
+                return size, hashlib.sha256(file.read()).digest()
+            return size, hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        raise _unreadable(job.source, error) from error
 
 
 def _status(source: Path) -> os.stat_result:

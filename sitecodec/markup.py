@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sitecodec.errors import SettingsError
 from sitecodec.html import Attribute, Image, Tag
@@ -32,8 +31,7 @@ _STYLED_SIZE = re.compile(r"(?:width|height)\s*:", re.IGNORECASE)
 _PLAIN_PIXELS = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """One `<source>`: MIME type, srcset, and the widest file's size in pixels."""
 
     type: str
@@ -47,8 +45,7 @@ class Source:
     """Whether what decodes it may invent detail."""
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """What there is to show in place of an image.
 
     `src` is the URL of the file the `<img>` names, fragment included, or None to keep the author's.
@@ -246,8 +243,8 @@ def _can_be_auto(attributes: Mapping[str, str]) -> bool:
 
 
 def _auto(picture: Picture) -> Picture:
-    sources = (replace(s, sizes=f"auto, {s.sizes}") if s.sizes else s for s in picture.sources)
-    return replace(picture, sources=tuple(sources), sizes=f"auto, {picture.sizes}")
+    sources = (s._replace(sizes=f"auto, {s.sizes}") if s.sizes else s for s in picture.sources)
+    return picture._replace(sources=tuple(sources), sizes=f"auto, {picture.sizes}")
 
 
 def _attributes(tag: bytes, image: Image, changed: Mapping[str, str]) -> str:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 FORMATS = ("slat", "avif", "webp", "png", "jpeg")
 _MAGIC = b"SCO1"
 _MAX_HEADER = 1 << 20
 
 
-@dataclass(frozen=True)
-class Variant:
+class Variant(NamedTuple):
     """One encoded file of a source."""
 
     format: str
@@ -28,8 +27,7 @@ class Variant:
     """The quality that the encoder was given; 0 where it was given none."""
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of a source. Picklable."""
 
     width: int
@@ -63,10 +61,8 @@ def by_width(outcome: Outcome) -> list[dict[str, Variant]]:
 
 def pack(outcome: Outcome) -> bytes:
     """An outcome as bytes for the store: magic, length-prefixed JSON header, the files."""
-    header = asdict(outcome)
-    for variant in header["variants"]:
-        variant["data"] = len(variant["data"])
-    head = json.dumps(header).encode()
+    variants = [v._asdict() | {"data": len(v.data)} for v in outcome.variants]
+    head = json.dumps(outcome._asdict() | {"variants": variants}).encode()
     blobs = b"".join(variant.data for variant in outcome.variants)
     return _MAGIC + len(head).to_bytes(4, "little") + head + blobs
 

@@ -25,17 +25,20 @@ def look_through(
     """All images of a site's pages, and where their files are. Raises OSError."""
     findings = survey.Findings()
     files: dict[str, survey.File | str] = dict(refused)
-    for name in list(survey.page_names(site, findings)):
+    pages, _ = survey.names_in(site, findings)
+    for name in pages:
         survey.survey(site, name, root, settings, files, findings)
     if (site / settings.asset_dir).is_dir():
-        _find_built(site, settings, findings, recall)
+        _find_built(site, pages, settings, findings, recall)
     return findings, files
 
 
-def _find_built(site: Path, settings: Settings, findings: survey.Findings, recall: Recall) -> None:
+def _find_built(
+    site: Path, pages: list[str], settings: Settings, findings: survey.Findings, recall: Recall
+) -> None:
     """Find the sources of a site that was built: their outcomes lead to the files' names."""
     named: dict[str, list[str]] = {}
-    for page in survey.page_names(site, findings):
+    for page in pages:
         with suppress(OSError):
             data = (site / page).read_bytes()
             findings.content_width = findings.content_width or content_width(data)
@@ -45,11 +48,11 @@ def _find_built(site: Path, settings: Settings, findings: survey.Findings, recal
         with suppress(SitecodecError):
             outcome = recall(site / path, findings.content_width)
             if outcome and outcome.variants:
-                pages: set[str] = set()
+                shown: set[str] = set()
                 for files in jobs.by_width(outcome):
-                    pages.update(named.pop(assets.fingerprint(files), ()))
-                if pages:
-                    findings.uses[path] = sorted(pages)
+                    shown.update(named.pop(assets.fingerprint(files), ()))
+                if shown:
+                    findings.uses[path] = sorted(shown)
     for stem, unknown in named.items():
         message = "source not found in the store"
         findings.problem(unknown[0], f"{settings.asset_dir}/…-{stem}", message)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-import zlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from sitecodec import assets, css, files, html, markup, srcset, urls
 from sitecodec.errors import SiteError
@@ -28,8 +27,8 @@ _FALLBACKS = {"jpeg": "image/jpeg", "png": "image/png"}
 _LARGE = 5_000  # pixels: a badge before the first picture of a page is not what visitors wait for
 _PIXELS = re.compile(r"([1-9]\d{0,4})(?:px)?", re.ASCII)
 
-_Span = tuple[int, int, bytes]
-_Size = tuple[int, int]
+_Span: TypeAlias = tuple[int, int, bytes]
+_Size: TypeAlias = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,9 @@ class Offers:
     generative: bool = False
     """Whether the decoder of the payloads may invent detail, which their sources then say."""
 
+    fresh: bool = False
+    """Whether pages may be written where they stand."""
+
 
 def rewrite(offers: Offers, page: Page) -> bool:
     """Write a page or style sheet anew, if there is anything to change; returns whether it was.
@@ -64,8 +66,8 @@ def rewrite(offers: Offers, page: Page) -> bool:
     """
     if not _is_worth_it(offers, page):
         return False
-    place = offers.site / page.path
-    data = _read_again(place, page.checksum)
+    place = f"{offers.site}/{page.path}"
+    data = _unchanged(place, page)
     outside, inside = _images(offers, page, data)
     if any(b"data-sitecodec" in new for _, _, new in outside):
         script = ""
@@ -76,7 +78,10 @@ def rewrite(offers: Offers, page: Page) -> bool:
     new = html.splice(data, [*outside, *inside, *_css(offers, page, data)])
     if new == data:
         return False
-    assets.write_file(place, new)
+    if offers.fresh:
+        assets.overwrite(place, new)
+    else:
+        assets.write_file(Path(place), new)
     return True
 
 
@@ -305,11 +310,15 @@ def _url(offers: Offers, base: str, target: urls.Target, path: str) -> str:
     return urls.to_url(path, base, offers.root, rooted=target.rooted)
 
 
-def _read_again(place: Path, checksum: int) -> bytes:
+def _unchanged(place: str, page: Page) -> bytes:
+    """What a page still reads."""
     try:
-        data = place.read_bytes()
+        stamp = files.stamp(place)
+        data = page.data
+        if data is None:
+            data, stamp = files.read(place)
     except OSError as error:
         raise SiteError(f"cannot read {place}: {error.strerror}; build the site again") from error
-    if zlib.crc32(data) != checksum:
+    if stamp != page.stamp:
         raise SiteError(f"{place} changed while images were encoded; build the site again")
     return data

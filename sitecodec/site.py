@@ -6,16 +6,15 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sitecodec import (
     assets,
     jobs,
     manifest,
     markup,
-    placeholder,
     scans,
     urls,
     visits,
@@ -28,11 +27,15 @@ from sitecodec.rewrite import CONTENT_WIDTH, Offers, rewrite
 from sitecodec.settings import Settings
 from sitecodec.store import Store
 from sitecodec.summary import ImageRow, Problem, Summary
-from sitecodec.survey import Page, page_names, sheet_names, survey, survey_sheet
+from sitecodec.survey import Page, changeable, names_in, survey, survey_sheet
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 __all__ = ["ImageRow", "Problem", "Summary", "rewrite_site"]
 
 _MOST_WIDTH = 1920
+_HELD = 100_000_000  # bytes of pages that are kept in memory until they are rewritten
 
 
 def rewrite_site(
@@ -41,16 +44,20 @@ def rewrite_site(
     *,
     base_path: str = "/",
     refused: Mapping[str, str] | None = None,
+    fresh: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Summary:
     """Encode the images that a built site's pages show, and rewrite the pages to offer them.
 
     `base_path` is the URL path that the site is served under, for references that begin with a
     slash. `refused` maps site paths of images that must not be read to why (a Problem).
-    `progress` is called with the numbers of images done and in all.
+    `fresh` says that the site has just been made and will be made anew if this is stopped: then
+    pages are written where they stand, which is faster. `progress` is called with the numbers of
+    images done and in all.
 
     An image that cannot be taken is a Problem in the summary, and its tag stays as it was. Files
-    and pages are written whole or not at all; a second run over the same site changes nothing.
+    (and, if not `fresh`, pages) are written whole or not at all; a second run over the same site
+    changes nothing.
     Raises SiteError if the site cannot be read or written, SettingsError for bad templates, and
     what the codec raises if it cannot work at all.
     """
@@ -63,15 +70,17 @@ def rewrite_site(
     findings = Findings()
     root = urls.site_root(base_path)
     files: dict[str, File | str] = dict(refused or {})
-    names = list(page_names(site, findings))
+    names, styles = names_in(site, findings)
     store = Store(settings.store)
     known = scans.recall(store, names)
-    pages = [
-        page
-        for name in names
-        if (page := survey(site, name, root, settings, files, findings, known.scan)) is not None
-    ]
-    styles = list(sheet_names(site, settings, findings))
+    pages: list[Page] = []
+    held = 0
+    for name in names:
+        page = survey(site, name, root, settings, files, findings, known.scan)
+        if page is not None:
+            held += len(page.data or b"")
+            pages.append(page if held <= _HELD else page._replace(data=None))
+    styles = changeable(styles, settings, findings)
     sheets = [
         sheet
         for name in styles
@@ -90,6 +99,7 @@ def rewrite_site(
     offers = Offers(
         *(site, root, encoded, template, script, placeholders, findings.rows),
         generative=settings.codec == "sd",
+        fresh=fresh,
     )
     rewritten = sum(rewrite(offers, page) for page in pages)
     for sheet in sheets:
@@ -196,6 +206,8 @@ def _placeholders(
 ) -> dict[str, str]:
     if settings.placeholder == "off":
         return {}
+    from sitecodec import placeholder
+
     store = Store(settings.store)
     kind = settings.placeholder
     return {path: placeholder.declarations(kind, site, i, store) for path, i in encoded.items()}
@@ -218,7 +230,14 @@ def _encode(
     groups = {paths[0]: paths for paths in _same_content(wanted)}
     first_of = {wanted[first].real: first for first in groups}
     encoded: dict[str, assets.Image] = {}
-    executor = ThreadPoolExecutor(settings.workers or os.cpu_count() or 1)
+    executors: list[Executor] = []
+
+    def executor() -> Executor:
+        from concurrent.futures import ThreadPoolExecutor  # only where there is something to do
+
+        executors.append(ThreadPoolExecutor(settings.workers or os.cpu_count() or 1))
+        return executors[-1]
+
     if progress:
         progress(0, len(groups))
     try:
@@ -257,7 +276,8 @@ def _encode(
             if progress:
                 progress(done, len(groups))
     finally:
-        executor.shutdown(cancel_futures=True)
+        for pool in executors:
+            pool.shutdown(cancel_futures=True)
     return encoded
 
 

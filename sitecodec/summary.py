@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _WIDTH = 80
 _NAME = 40
@@ -12,8 +12,7 @@ _ROWS = 12
 _REASONS = 16
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
     """An image that could not be taken, or a page that could not be read (`image` is '' then)."""
 
     page: str
@@ -29,8 +28,7 @@ class Problem:
         return ": ".join(part for part in (self.page, self.image, self.message) if part)
 
 
-@dataclass(frozen=True)
-class ImageRow:
+class ImageRow(NamedTuple):
     """One image of the site. The sizes are in bytes; None where there is no such file."""
 
     path: str
@@ -67,8 +65,7 @@ class ImageRow:
         return self.before if self.jpeg is None else self.jpeg
 
 
-@dataclass(frozen=True)
-class Summary:
+class Summary(NamedTuple):
     """The result of rewriting a site."""
 
     images: tuple[ImageRow, ...]

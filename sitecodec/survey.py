@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from sitecodec import css, files, html, scans, urls
 from sitecodec.assets import TEMPORARY
@@ -15,24 +14,27 @@ from sitecodec.findings import Findings
 from sitecodec.settings import Settings
 from sitecodec.uses import Candidate, Look, Own, Use, is_vector
 
-__all__ = ["Candidate", "File", "Findings", "Own", "Page", "Use", "page_names", "survey"]
+__all__ = ["Candidate", "File", "Findings", "Own", "Page", "Use", "names_in", "survey"]
 
 
-@dataclass(frozen=True)
-class Css:
+class Css(NamedTuple):
     """CSS of a page, or a whole file of it (then `style` is None), and its pictures."""
 
     style: html.Style | None
     backgrounds: tuple[css.Background, ...]
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(NamedTuple):
     """A page that shows images of the site; `base` is the URL path its references start from."""
 
     path: str
     base: str
-    checksum: int
+    data: bytes | None
+    """What it reads; None for one that has to be read again."""
+
+    stamp: files.Stamp | None
+    """That of its file, None for a page that is none."""
+
     uses: tuple[Use, ...]
     head_end: int | None
     """Where elements can be added to the page's head, None if it has none."""
@@ -49,33 +51,41 @@ class Page:
     """Whether an earlier run has been here."""
 
 
-def page_names(site: Path, findings: Findings) -> Iterator[str]:
-    """Site paths of the pages, sorted. What a killed build left of a page is removed."""
-    return _names(site, (".html", ".htm"), findings)
+def names_in(site: Path, findings: Findings) -> tuple[list[str], list[str]]:
+    """Site paths of the pages and of the style sheets, each sorted.
 
-
-def sheet_names(site: Path, settings: Settings, findings: Findings) -> Iterator[str]:
-    """Site paths of the style sheets that may be changed, sorted."""
-    for name in _names(site, (".css",), findings):
-        free = name.rpartition("/")[2] not in findings.pinned
-        if free and not files.matches(settings.exclude, name):
-            yield name
-
-
-def _names(site: Path, suffixes: tuple[str, ...], findings: Findings) -> Iterator[str]:
-    for folder, folders, names in os.walk(site):
+    What a killed build left of a page is removed.
+    """
+    pages: list[str] = []
+    sheets: list[str] = []
+    for folder, folders, names in os.walk(f"{site}"):
         folders.sort()
+        here = folder[len(f"{site}") + 1 :].replace(os.sep, "/")
         for name in sorted(names):
             if name.endswith(TEMPORARY):
                 Path(folder, name).unlink(missing_ok=True)
-            elif name.lower().endswith(suffixes):
-                path = Path(folder, name)
-                page = path.relative_to(site).as_posix()
-                if not path.is_symlink():
-                    yield page
-                elif not Path(os.path.realpath(path)).is_relative_to(site):
-                    message = "is a link that leaves the site; replace it by a copy"
-                    findings.problem(page, "", message)
+                continue
+            found = pages if name.lower().endswith((".html", ".htm")) else sheets
+            if found is sheets and not name.lower().endswith(".css"):
+                continue
+            path = f"{here}/{name}" if here else name
+            place = f"{site}/{path}"
+            if not os.path.islink(place):  # noqa: PTH114 - of a string, for each page
+                found.append(path)
+            elif not Path(os.path.realpath(place)).is_relative_to(site):
+                message = "is a link that leaves the site; replace it by a copy"
+                findings.problem(path, "", message)
+    return pages, sheets
+
+
+def changeable(sheets: Iterable[str], settings: Settings, findings: Findings) -> list[str]:
+    """Those of the style sheets that may be changed, after all pages have been surveyed."""
+    return [
+        name
+        for name in sheets
+        if name.rpartition("/")[2] not in findings.pinned
+        and not files.matches(settings.exclude, name)
+    ]
 
 
 def survey(
@@ -89,11 +99,11 @@ def survey(
 ) -> Page | None:
     """Read a page and sort its images; None if there is nothing to replace in it."""
     try:
-        data = (site / name).read_bytes()
+        data, stamp = files.read(f"{site}/{name}")
     except OSError as error:
         findings.problem(name, "", f"cannot be read ({error.strerror}); check its permissions")
         return None
-    return survey_document(site, name, data, root, settings, known, findings, scan)
+    return survey_document(site, name, data, root, settings, known, findings, scan, stamp)
 
 
 def survey_document(
@@ -105,6 +115,7 @@ def survey_document(
     known: dict[str, File | str],
     findings: Findings,
     scan: Callable[[bytes], scans.Scan] = scans.scan,
+    stamp: files.Stamp | None = None,
 ) -> Page | None:
     """Sort the images of the page `name`, which reads `data`; None if none is to be replaced."""
     found = scan(data)
@@ -115,14 +126,6 @@ def survey_document(
         return None
     base = urls.base_of(name, document.base, root)
     look = Look(site, name, base, root, settings, known, findings)
-    page = Page(
-        name,
-        base or root,
-        zlib.crc32(data),
-        (),
-        document.head_end,
-        content_width=found.page_width,
-    )
     uses: list[Use] = []
     pictures: list[Own] = []
     others: list[Use] = []
@@ -136,13 +139,13 @@ def survey_document(
         elif use := look.image(image):
             (others if is_vector(use.target.path) else uses).append(use)
     parts = [Css(style, look.backgrounds(style.text)) for style in styles]
-    page = replace(
-        page,
-        uses=tuple(uses),
+    page = Page(
+        *(name, base or root, data, stamp, tuple(uses), document.head_end),
         pictures=tuple(pictures),
         others=tuple(others),
-        again=again,
         css=tuple(part for part in parts if part.backgrounds),
+        content_width=found.page_width,
+        again=again,
     )
     if not (uses or pictures or others or page.css):
         return None
@@ -161,7 +164,7 @@ def survey_sheet(
 ) -> Page | None:
     """Read a style sheet; what there is to replace in it, as if it were a page."""
     try:
-        data = (site / name).read_bytes()
+        data, stamp = files.read(f"{site}/{name}")
     except OSError:
         return None  # nobody asked us for it
     if not html.shows_raster(data):
@@ -171,4 +174,4 @@ def survey_sheet(
     found = look.backgrounds(data.decode("utf-8", "surrogateescape"))
     if not found:
         return None
-    return Page(name, base, zlib.crc32(data), (), None, css=(Css(None, found),))
+    return Page(name, base, data, stamp, (), None, css=(Css(None, found),))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from sitecodec import assets, css, files, html, srcset, urls
 from sitecodec.errors import SettingsError
@@ -15,8 +15,7 @@ from sitecodec.settings import Settings
 _REPLACEABLE = ("", "image/jpeg", "image/jpg", "image/png", "image/webp")
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """An image of a srcset: where it is, and its descriptor ('w', 'x' or '' with a number)."""
 
     target: urls.Target
@@ -24,8 +23,7 @@ class Candidate:
     unit: str
 
 
-@dataclass(frozen=True)
-class Use:
+class Use(NamedTuple):
     """An `<img>` that may be replaced: where its source is, and its tag."""
 
     image: html.Image
@@ -35,8 +33,7 @@ class Use:
     """Those of its own srcset, which then stand for its source."""
 
 
-@dataclass(frozen=True)
-class Own:
+class Own(NamedTuple):
     """A `<picture>` of the author's: what each of its tags may be preceded by."""
 
     image: html.Image
@@ -44,8 +41,7 @@ class Own:
     offers: tuple[tuple[html.Tag | html.Image, tuple[Candidate, ...]], ...]
 
 
-@dataclass(frozen=True)
-class Look:
+class Look(NamedTuple):
     """Looks at the images of one page (or style sheet)."""
 
     site: Path

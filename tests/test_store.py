@@ -293,7 +293,11 @@ def test_two_processes_may_found_a_store_at_once(store):
         )
         for i in range(4)
     ]
-    time.sleep(1)
+    for writer in writers:
+        assert writer.stdout.readline() == b"ready\n", writer.stderr.read()
+    while not any(store.root.glob("??/*")) and all(writer.poll() is None for writer in writers):
+        time.sleep(0.05)
+    time.sleep(0.2)
     for writer in writers:
         assert writer.poll() is None, writer.stderr.read()
         writer.kill()
