@@ -142,7 +142,7 @@ def encode(
     """
     from sitecodec import cli_web, images
 
-    picture = images.load(_read(source), str(source), Settings.max_pixels)
+    picture = images.load(_read(source), str(source), Settings.max_pixels, alpha=codec == "web")
     if isinstance(picture, images.LeftAlone):
         raise ImageError(f"{source}: {picture.reason}: keep it in its own format")
     if target_score is not None and (max_bytes or codec == "sd"):
@@ -182,6 +182,8 @@ def decode(payload: Path, output: Path, device: str) -> None:
     name = read_header(data).codec
     codec = cli_sd.sd_codec(device=device) if name == "sd" else codecs.get(name)
     pixels = codec.decode(data)
+    if pixels.shape[2] == 4 and output.suffix.lower() in (".jpg", ".jpeg"):
+        raise click.UsageError(f"{output}: {payload} has transparency, a JPEG cannot; use .png")
     try:
         Image.fromarray(pixels).save(output)
     except ValueError as error:
@@ -219,6 +221,8 @@ def info(payload: Path, as_json: bool) -> None:
         "bytes": len(data),
         "bits_per_pixel": round(8 * len(data) / (header.width * header.height), 4),
     }
+    if header.alpha is not None:
+        values["alpha_bytes"] = header.alpha
     if header.codec == "sd":
         values |= cli_sd.describe(data)
     if as_json:

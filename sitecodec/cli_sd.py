@@ -185,7 +185,7 @@ def compare(
     from sitecodec.settings import Settings
 
     try:
-        source = images.load(image.read_bytes(), str(image), Settings.max_pixels)
+        source = images.load(image.read_bytes(), str(image), Settings.max_pixels, alpha=False)
     except OSError as error:
         raise ImageError(f"cannot read {image}: {error.strerror or error}") from error
     if isinstance(source, images.LeftAlone):

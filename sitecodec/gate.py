@@ -86,8 +86,9 @@ def choose(
 ) -> Verdict:
     """Find the files to offer for a picture, each smaller than `source_bytes`.
 
-    `source` is (H, W, 3) uint8; `score` scores pictures against it; `hints` are those of the same
-    picture in another size. `memo` are trials of this very picture: they are used and added to.
+    `source` is (H, W, 3 or 4) uint8; `score` scores pictures against it; `hints` are those of the
+    same picture in another size. `memo` are trials of this very picture: they are used and added
+    to.
     """
     memo = {} if memo is None else memo
     graphics = images.flatness(source) >= _FLAT
@@ -102,9 +103,12 @@ def choose(
     # It may be that no AVIF of any quality is good enough, or none small enough.
     rival = avif.size_at(target) if avif.encoded else math.inf
     limit = min(rival, limit)
-    payload = _smallest_payload(
-        source, score, codec, target, floor, limit * WORTH_IT, hints.slat, memo
-    )
+    if source.shape[2] == 4 and codec.name != "web":
+        payload = _Payload(None, "has transparency", math.inf, 0.0)
+    else:
+        payload = _smallest_payload(
+            source, score, codec, target, floor, limit * WORTH_IT, hints.slat, memo
+        )
     if settings.effort >= REFINING and isinstance(codec, WebCodec) and not graphics:
         refined = refining.smallest(
             source,

@@ -43,7 +43,10 @@ _JPEG_BITS_PER_PIXEL = (2, 12)
 
 @dataclass(frozen=True)
 class Source:
-    """A decoded source: contiguous (height, width, 3) uint8 pixels, sRGB, upright, opaque."""
+    """A decoded source: contiguous (height, width, 3) uint8 pixels, sRGB, upright.
+
+    Where some are transparent there are 4 channels, the last one straight alpha.
+    """
 
     pixels: Pixels
 
@@ -76,11 +79,12 @@ class Lossless:
     data: bytes
 
 
-def load(data: bytes, name: str, max_pixels: int) -> Source | LeftAlone:
+def load(data: bytes, name: str, max_pixels: int, *, alpha: bool = True) -> Source | LeftAlone:
     """Decode the bytes of a PNG, JPEG or WebP file.
 
     EXIF orientation is applied and an ICC profile converted to sRGB (a broken profile is
-    ignored). Size is checked against `max_pixels` before anything is decoded.
+    ignored). Size is checked against `max_pixels` before anything is decoded. Without `alpha` a
+    picture that is transparent somewhere is left alone.
     Raises ImageError, which names `name`, if the file is empty, damaged or too large.
     """
     if not data:
@@ -101,7 +105,7 @@ def load(data: bytes, name: str, max_pixels: int) -> Source | LeftAlone:
             if getattr(image, "is_animated", False) and image.format != "MPO":
                 return LeftAlone("animated")
             image.load()
-            return _convert(image)
+            return _convert(image, alpha)
     except ImageError:
         raise
     except UnidentifiedImageError as error:
@@ -148,7 +152,7 @@ def jpeg_fallback(pixels: Pixels, max_bytes: int) -> bytes:
 
 
 def avif(pixels: Pixels, quality: int, speed: int = 6) -> bytes:
-    """A 4:2:0 AVIF of (H, W, 3) uint8 `pixels`: quality 0-100, speed 0 (slow) to 10 (fast)."""
+    """A 4:2:0 AVIF of (H, W, 3 or 4) uint8 `pixels`: quality 0-100, speed 0 (slow) to 10 (fast)."""
     buffer = io.BytesIO()
     # One thread: the jobs are what runs in parallel, and the bytes must not depend on the machine.
     Image.fromarray(pixels).save(
@@ -168,38 +172,67 @@ def lossless(pixels: Pixels) -> Lossless:
 def png(pixels: Pixels) -> Lossless:
     """An optimised PNG, with a palette if 256 colours suffice."""
     image = Image.fromarray(pixels)
-    colours = image.getcolors(256)
-    if colours is not None:
+    options = {}
+    if pixels.shape[2] == 4:
+        if image.getcolors(256) is not None:
+            image, options["transparency"] = _with_palette(pixels)
+    elif (colours := image.getcolors(256)) is not None:
         palette = Image.new("P", (1, 1))
         palette.putpalette([value for _, colour in colours for value in colour])  # type: ignore[union-attr]
         image = image.quantize(palette=palette, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
+    image.save(buffer, "PNG", optimize=True, **options)
     return Lossless("png", buffer.getvalue())
+
+
+def _with_palette(pixels: Pixels) -> tuple[Image.Image, bytes]:
+    """A picture of at most 256 colours with alpha, and the alpha of each."""
+    words = np.ascontiguousarray(pixels).view("<u4")[..., 0]
+    known, places = np.unique(words, return_inverse=True)
+    colours = known.view(np.uint8).reshape(-1, 4)
+    image = Image.fromarray(places.reshape(words.shape).astype(np.uint8), "P")
+    image.putpalette(colours[:, :3].tobytes())
+    return image, colours[:, 3].tobytes()
 
 
 def flatness(pixels: Pixels) -> float:
     """The share of pixels that equal their right neighbour: near 1 for screenshots, 0 for photos.
 
-    It is taken from at most 512 rows, spread over the picture.
+    It is taken from at most 512 rows, spread over the picture, where they can be seen.
     """
-    if pixels.shape[1] < 2:
-        return 0.0
     rows = pixels[:: max(1, pixels.shape[0] // 512)]
-    return float(np.mean(np.all(rows[:, 1:] == rows[:, :-1], axis=2)))
+    equal = np.all(rows[:, 1:] == rows[:, :-1], axis=2)
+    if pixels.shape[2] == 4:
+        equal = equal[(rows[:, 1:, 3] > 0) & (rows[:, :-1, 3] > 0)]
+    return float(np.mean(equal)) if equal.size else 0.0
 
 
 def resized(pixels: Pixels, width: int) -> Pixels:
-    """The picture scaled down to `width` by a Lanczos filter, its shape kept."""
+    """The picture scaled down to `width` by a Lanczos filter, its shape kept.
+
+    Colours are weighted by alpha, if there is any.
+    """
     height = max(1, round(pixels.shape[0] * width / pixels.shape[1]))
     image = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS)
     return np.ascontiguousarray(np.asarray(image))
 
 
+def filled(pixels: Pixels) -> Pixels:
+    """An (H, W, 4) picture whose fully transparent pixels have colours that cost few bits.
+
+    Without the alpha if that turns out to be opaque, as it may in a smaller size.
+    """
+    from sitecodec.codecs import alpha
+
+    colours, plane = alpha.filled(pixels), pixels[..., 3]
+    return colours if plane.min() == 255 else np.dstack([colours, plane])
+
+
 def decode(data: bytes) -> Pixels:
-    """The (H, W, 3) uint8 pixels of a file that this module made."""
+    """The uint8 pixels of a file that this module made: (H, W, 3), or 4 channels with alpha."""
     with Image.open(io.BytesIO(data), formats=["AVIF", "JPEG", "PNG", "WEBP"]) as image:
-        return np.ascontiguousarray(np.asarray(image.convert("RGB")))
+        mode = "RGBA" if image.has_transparency_data else "RGB"
+        return np.ascontiguousarray(np.asarray(image.convert(mode)))
 
 
 def _jpeg(image: Image.Image, quality: int) -> bytes:
@@ -228,8 +261,8 @@ def _other_format(data: bytes, format_name: str) -> str:
     return f"not a photo format: {format_name}"
 
 
-def _convert(image: Image.Image) -> Source | LeftAlone:
-    """Make a decoded Pillow image of any mode upright, opaque, 8-bit sRGB."""
+def _convert(image: Image.Image, alpha: bool) -> Source | LeftAlone:
+    """Make a decoded Pillow image of any mode upright 8-bit sRGB."""
     profile = image.info.get("icc_profile")
     if "transparency" in image.info and image.mode != "P":
         # A transparent colour in a picture without palette: rare, and Pillow compares it with
@@ -240,14 +273,23 @@ def _convert(image: Image.Image) -> Source | LeftAlone:
         upright = _eight_bits(upright)
     if upright.mode in ("P", "LA"):
         upright = upright.convert("RGBA")
+    plane = None
     if upright.mode == "RGBA":
-        if upright.getchannel("A").getextrema()[0] != 255:
+        plane = upright.getchannel("A")
+        least, most = plane.getextrema()
+        if least == 255:
+            plane = None
+        elif not alpha:
             return LeftAlone("has transparency")
+        elif most == 0:
+            return LeftAlone("transparent all over")
         upright = upright.convert("RGB")
     if profile:
         upright = _to_srgb(upright, profile)
     if upright.mode != "RGB":
         upright = upright.convert("RGB")
+    if plane:
+        upright.putalpha(plane)
     return Source(np.ascontiguousarray(np.asarray(upright)))
 
 

@@ -1,6 +1,7 @@
 """Quality scores of a distorted picture against its reference, and Bjøntegaard rates.
 
-All pictures are (H, W, 3) uint8 sRGB. numpy, scipy and the scoring module load on first use.
+All pictures are (H, W, 3) uint8 sRGB, but that those of `against` may have alpha. numpy, scipy and
+the scoring module load on first use.
 """
 
 from __future__ import annotations
@@ -46,8 +47,18 @@ class Scores:
 def against(reference: Pixels) -> Iterator[Callable[[Pixels], Scores]]:
     """What scores any number of pictures against one reference, which is worked through once.
 
+    A reference with alpha is seen over black and over white, and the lower scores count.
     Raises ValueError for a picture of another size.
     """
+    if reference.ndim == 3 and reference.shape[2] == 4:
+        with against(over(reference, 0)) as on_black, against(over(reference, 255)) as on_white:
+
+            def lowest(distorted: Pixels) -> Scores:
+                seen = on_black(over(distorted, 0)), on_white(over(distorted, 255))
+                return Scores(min(s.score for s in seen), min(s.worst_tile for s in seen))
+
+            yield lowest
+        return
     part = sample(reference)
     with _opened(part) as score:
 
@@ -60,6 +71,17 @@ def against(reference: Pixels) -> Iterator[Callable[[Pixels], Scores]]:
             return Scores(whole, min(tiles))
 
         yield scores
+
+
+def over(pixels: Pixels, level: int) -> Pixels:
+    """The (H, W, 3) picture over a grey of 0 (black) to 255 (white), as browsers compose it."""
+    import numpy as np
+
+    if pixels.shape[2] == 3:
+        return pixels
+    alpha = pixels[..., 3:].astype(np.uint16)
+    mixed = pixels[..., :3] * alpha + np.uint16(level) * (255 - alpha)
+    return ((mixed + 127) // 255).astype(np.uint8)
 
 
 def ssimulacra2(reference: Pixels, distorted: Pixels) -> float:

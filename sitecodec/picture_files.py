@@ -73,5 +73,7 @@ def compress(pixels: Pixels, extension: str, width: int | None) -> bytes:
     elif extension == "webp":
         image.save(buffer, "WEBP", quality=90, method=2)
     else:
-        image.save(buffer, "JPEG", quality=92, subsampling="4:4:4")
+        if image.mode == "RGBA":  # JPEG has no alpha
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        image.convert("RGB").save(buffer, "JPEG", quality=92, subsampling="4:4:4")
     return buffer.getvalue()

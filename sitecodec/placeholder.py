@@ -1,7 +1,8 @@
 """What stands in an image's place until it is there: a colour or a blur, as CSS of its tag.
 
-An encoded image is opaque, so once it is there it covers its own background: nothing has to be
-removed, and no script runs. Since the background takes no part in layout, nothing moves either.
+An opaque image, once it is there, covers its own background: nothing has to be removed, and no
+script runs. Since the background takes no part in layout, nothing moves either. A transparent image
+has no placeholder: it would show through.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 190
 """Of the declarations; with the attribute around them, a tag grows by 200 bytes at most."""
 
-_VERSION = "1"
+_VERSION = "2"
 _CELLS = 10  # pixels of a blur, on its longer side
 _QUALITIES = (70, 55, 40, 30, 20, 10, 5, 0)
 # Best first. A payload is decoded: its picture is what its latents hold, at any size.
@@ -33,8 +34,9 @@ _FORMATS = ("slat", "avif", "webp", "png", "jpeg")
 def declarations(kind: str, site: Path, image: assets.Image, store: Store) -> str:
     """The CSS declarations for an encoded image of the site, at most MOST_BYTES long.
 
-    `kind` is 'colour' or 'blur'. Computed once for each image, then remembered in the store.
-    Raises OSError if the image's smallest file cannot be read.
+    They are empty for an image with transparency. `kind` is 'colour' or 'blur'. Computed once for
+    each image, then remembered in the store. Raises OSError if the image's smallest file cannot be
+    read.
     """
     names = [
         (name, size.files[name])
@@ -60,7 +62,10 @@ def _compute(kind: str, data: bytes) -> str:
         pixels = codecs.get(read_header(data).codec).decode(data)
         picture = Image.fromarray(pixels)
     else:
-        picture = Image.open(io.BytesIO(data)).convert("RGB")
+        picture = Image.open(io.BytesIO(data))
+    if picture.has_transparency_data:
+        return ""
+    picture = picture.convert("RGB")
     return _colour(picture) if kind == "colour" else _blur(picture)
 
 

@@ -56,9 +56,27 @@ def test_what_cannot_be_encoded_is_said_in_one_line(run, tmp_path):
     assert done.exit_code == 1
     assert done.output.startswith("Error: bad.png")
     assert done.output.count("\n") == 1
+    Image.new("RGBA", (64, 64), (1, 2, 3, 0)).save(tmp_path / "nothing.png")
+    assert "transparent all over" in run("encode", "nothing.png", "x.slat").output
     Image.new("RGBA", (64, 64), (1, 2, 3, 100)).save(tmp_path / "alpha.png")
-    assert "transparency" in run("encode", "alpha.png", "x.slat").output
+    assert "has transparency" in run("encode", "alpha.png", "x.slat", "--codec", "sd").output
     assert not (tmp_path / "x.slat").exists()
+
+
+def test_alpha_goes_there_and_back(run, tmp_path):
+    pixels = np.full((40, 50, 4), 200, np.uint8)
+    pixels[..., 3] = np.arange(50) * 5
+    Image.fromarray(pixels).save(tmp_path / "alpha.png")
+    assert run("encode", "alpha.png", "x.slat").exit_code == 0
+    held = json.loads(run("info", "x.slat", "--json").output)
+    assert 0 < held["alpha_bytes"] < held["bytes"]
+    assert run("decode", "x.slat", "back.png").exit_code == 0
+    with Image.open(tmp_path / "back.png") as back:
+        np.testing.assert_array_equal(np.asarray(back)[..., 3], pixels[..., 3])
+    refused = run("decode", "x.slat", "back.jpg")
+    assert refused.exit_code == 2
+    assert "use .png" in refused.output
+    assert not (tmp_path / "back.jpg").exists()
 
 
 def test_what_cannot_be_decoded_is_said_in_one_line(run, photo, tmp_path):

@@ -155,3 +155,48 @@ def test_few_full_encodes(make, monkeypatch):
     for picture in pictures:
         choose(picture)
     assert max(counts.values()) <= 4 * len(pictures)
+
+
+def cutout(pixels):
+    """The picture within an ellipse of soft edges."""
+    height, width = pixels.shape[:2]
+    y, x = np.mgrid[:height, :width]
+    inside = 1 - np.hypot((x - width / 2) / width, (y - height / 2) / height) / 0.45
+    return images.filled(np.dstack([pixels, np.clip(inside * 900, 0, 255).astype(np.uint8)]))
+
+
+def test_a_cutout_is_judged_over_black_and_white(make):
+    picture = cutout(make.photo(96, 128))
+    verdict = choose(picture, min_tile_score=0)
+    assert not verdict.graphics
+    with metrics.against(picture) as score:
+        assert verdict.avif.score == score(images.decode(verdict.avif.data)).score >= 50
+        assert images.decode(verdict.avif.data).shape[2] == 4
+        if verdict.payload:
+            assert verdict.payload.score == score(CODEC.decode(verdict.payload.data)).score >= 50
+            assert len(verdict.payload.data) <= 0.95 * len(verdict.avif.data)
+        else:
+            assert verdict.reason
+
+
+def test_a_flat_drawing_with_transparency_becomes_lossless():
+    picture = np.zeros((200, 300, 4), np.uint8)
+    picture[40:160, 50:250] = (200, 30, 30, 255)
+    picture[60:140, 70:230, 3] = 128
+    verdict = choose(images.filled(picture))
+    assert verdict.graphics
+    shown = images.decode(verdict.lossless.data)
+    visible = picture[..., 3] > 0
+    np.testing.assert_array_equal(shown[visible], picture[visible])
+    assert (shown[~visible, 3] == 0).all()
+
+
+def test_stable_diffusion_has_no_transparency(make):
+    class Other:
+        name, identity = "sd", "sd"
+
+    picture = cutout(make.photo(64, 64))
+    with metrics.against(picture) as score:
+        verdict = gate.choose(picture, score, HUGE, Settings(codec="sd"), Other())
+    assert (verdict.payload, verdict.reason) == (None, "has transparency")
+    assert verdict.avif

@@ -91,12 +91,31 @@ def test_adobe_inverted_cmyk_is_not_shown_as_a_negative(make):
     assert load(data).pixels.min() > 250
 
 
-def test_real_transparency_is_left_alone(make, photo):
+def test_transparency_is_the_fourth_channel(make, photo):
     image = Image.fromarray(photo).convert("RGBA")
+    assert load(make.file(image)).pixels.shape == photo.shape
     image.putpixel((3, 3), (1, 2, 3, 254))
-    assert load(make.file(image)) == images.LeftAlone("has transparency")
-    assert load(make.file(image, "WEBP", lossless=True)) == images.LeftAlone("has transparency")
-    assert load(make.file(image.convert("LA"))) == images.LeftAlone("has transparency")
+    for name, options in (("PNG", {}), ("WEBP", {"lossless": True})):
+        data = make.file(image, name, **options)
+        np.testing.assert_array_equal(load(data).pixels, np.asarray(image))
+        alone = images.load(data, "x", 10**6, alpha=False)
+        assert alone == images.LeftAlone("has transparency")
+    grey = load(make.file(image.convert("LA"))).pixels
+    np.testing.assert_array_equal(grey, np.asarray(image.convert("LA").convert("RGBA")))
+
+
+def test_a_picture_of_nothing_is_left_alone(make):
+    image = Image.new("RGBA", (8, 8), (1, 2, 3, 0))
+    assert load(make.file(image)) == images.LeftAlone("transparent all over")
+
+
+def test_alpha_is_turned_with_the_picture_and_kept_by_profiles(make, photo):
+    image = Image.fromarray(np.dstack([photo, photo[..., 1] // 2]))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    turned = load(make.file(image, exif=exif, icc_profile=profile)).pixels
+    np.testing.assert_array_equal(turned[..., 3], np.rot90(photo[..., 1] // 2, -1))
 
 
 def test_palette_transparency_counts_only_where_used(make):
@@ -104,7 +123,39 @@ def test_palette_transparency_counts_only_where_used(make):
     image.putpalette([0, 0, 0, 10, 20, 30])
     assert load(make.file(image, transparency=b"\x00\xff")).pixels[0, 0].tolist() == [10, 20, 30]
     image.putpixel((0, 0), 0)
-    assert load(make.file(image, transparency=b"\x00\xff")) == images.LeftAlone("has transparency")
+    clear = load(make.file(image, transparency=b"\x00\xff")).pixels
+    assert clear[0, :2].tolist() == [[0, 0, 0, 0], [10, 20, 30, 255]]
+
+
+def test_lossless_files_keep_alpha(make, photo):
+    clear = np.dstack([photo, np.minimum(photo[..., 0], 250) + 1])
+    few = (clear // 64) * 64 + 1
+    for pixels in (clear, few):
+        for file in (images.lossless(pixels), images.png(pixels)):
+            np.testing.assert_array_equal(images.decode(file.data), pixels)
+    assert len(images.png(few).data) < len(make.file(Image.fromarray(few), optimize=True))
+
+
+def test_the_visible_part_says_how_flat_a_picture_is(photo):
+    alpha = np.zeros((*photo.shape[:2], 1), np.uint8)
+    alpha[:, :100] = 255
+    empty = np.concatenate([photo * (alpha > 0), alpha], axis=2)
+    seen = images.flatness(photo[:, :100])
+    assert images.flatness(empty) == pytest.approx(seen, abs=0.001)
+    assert images.flatness(empty[..., :3]) > 0.5
+
+
+def test_smaller_sizes_are_not_tinted_by_what_is_invisible():
+    pixels = np.zeros((64, 64, 4), np.uint8)
+    pixels[:, :31] = (200, 100, 50, 255)
+    small = images.filled(images.resized(pixels, 16))
+    visible = small[..., 3] > 32  # fainter, eight bits say little of a colour
+    assert np.abs(small[visible, :3].astype(int) - (200, 100, 50)).max() <= 12
+    assert (small[:, 4, 3] == 255).all()
+    assert 0 < small[0, 7, 3] < 255
+    almost = np.full((64, 64, 4), 255, np.uint8)
+    almost[0, 0, 3] = 254
+    assert images.filled(images.resized(almost, 16)).shape == (16, 16, 3)
 
 
 @pytest.mark.parametrize(

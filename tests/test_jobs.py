@@ -29,10 +29,9 @@ def folder(make, tmp_path_factory):
     (folder / "photo.png").write_bytes(photo)
     (folder / "copy of photo ü%20;.png").write_bytes(photo)
     (folder / "other.png").write_bytes(make.file(make.photo(96, 128, 2)))
-    clear = make.photo(64, 64, 3).copy()
-    rgba = images.Image.fromarray(clear).convert("RGBA")
-    rgba.putalpha(100)
-    (folder / "clear.png").write_bytes(make.file(rgba))
+    moving = [images.Image.fromarray(make.photo(64, 64, seed)) for seed in (3, 4)]
+    data = make.file(moving[0], "WEBP", save_all=True, append_images=moving[1:])
+    (folder / "moving.webp").write_bytes(data)
     (folder / "tiny.png").write_bytes(b"tiny")
     (folder / "broken.png").write_bytes(photo[: len(photo) // 2])
     (folder / "dangling.png").symlink_to(folder / "nowhere.png")
@@ -87,9 +86,24 @@ def test_a_kept_payload_is_the_codec_s_and_carries_its_score(folder):
     assert len(slat.data) < 0.95 * len(outcome.variants[1].data)
 
 
+def test_a_cutout_keeps_its_alpha_in_every_variant(make, tmp_path):
+    pixels = np.dstack([make.photo(96, 128, 4), make.photo(96, 128, 5)[..., 0]])
+    pixels[:30, :, 3] = 0
+    source = tmp_path / "cutout.png"
+    source.write_bytes(make.file(images.Image.fromarray(pixels)))
+    outcome = jobs.encode_image(Job(source, replace(SETTINGS, widths=(128, 64))))
+    assert {"avif"} <= {variant.format for variant in outcome.variants} <= {"avif", "slat"}
+    assert {variant.width for variant in outcome.variants} == {128, 64}
+    for variant in outcome.variants:
+        decode = codecs.get("web").decode if variant.format == "slat" else images.decode
+        shown = decode(variant.data)
+        assert shown.shape == (variant.height, variant.width, 4)
+        assert np.abs(shown[: variant.height // 4, :, 3]).max() < 20
+
+
 def test_sources_left_alone_say_why(folder, inline):
-    assert inline["clear.png"].reason == "has transparency"
-    assert inline["clear.png"].variants == ()
+    assert inline["moving.webp"].reason == "animated"
+    assert inline["moving.webp"].variants == ()
     assert inline["tiny.png"] == Outcome(0, 0, 4, (), "too small")
 
 
@@ -188,7 +202,7 @@ def test_processes_give_what_one_process_gives(folder, inline, cache):
 def test_the_store_answers_the_second_time(folder, inline, cache, monkeypatch):
     first = run(folder, None, cache)
     entries = cache.stats().entries
-    # Of two different photographs what came of them and what was measured; the transparent picture.
+    # Of two different photographs what came of them and what was measured; the animated picture.
     assert entries == 5
     monkeypatch.setattr(jobs, "_encode", None)  # what must not run any more
     good = [name for name, outcome in first.items() if isinstance(outcome, Outcome)]
@@ -258,7 +272,7 @@ print(json.dumps([name for name in heavy if name in sys.modules]))
 
 
 def test_a_warm_answer_imports_nothing_heavy(folder, cache):
-    names = ["photo.png", "clear.png", "tiny.png"]
+    names = ["photo.png", "moving.webp", "tiny.png"]
     run(folder, None, cache, *names)
     done = subprocess.run(
         [sys.executable, "-c", WARM, str(cache.root), *[str(folder / name) for name in names]],

@@ -165,3 +165,29 @@ def test_sample_scores_like_the_whole(make):
     other = distort(pixels, 40)
     sampled = metrics.ssimulacra2(metrics.sample(pixels), metrics.sample(other))
     assert sampled == pytest.approx(metrics.ssimulacra2(pixels, other), abs=3)
+
+
+def test_transparency_is_scored_over_black_and_over_white(make):
+    pixels = make.photo(256, 256, 3)
+    clear = np.dstack([pixels, np.full((256, 256), 255, np.uint8)])
+    clear[:, 128:, 3] = np.linspace(255, 0, 128).astype(np.uint8)
+    clear[:, 250:, 3] = 0
+    invisible = clear.copy()
+    invisible[:, 250:, :3] = 99
+    with metrics.against(clear) as score:
+        assert score(clear).score == pytest.approx(100)
+        assert score(invisible) == score(clear)
+        dark = clear.copy()
+        dark[..., 3] = np.where(clear[..., 3] < 128, 0, clear[..., 3])
+        found = score(dark)
+        assert score(pixels).score < found.score < 99  # a picture without alpha is an opaque one
+    for level in (0, 255):
+        with metrics.against(metrics.over(clear, level)) as plain:
+            assert found.score <= plain(metrics.over(dark, level)).score
+            assert found.worst_tile <= plain(metrics.over(dark, level)).worst_tile
+
+
+def test_over_a_grey():
+    pixel = np.array([[[200, 100, 0, 51]]], np.uint8)
+    assert metrics.over(pixel, 0).tolist() == [[[40, 20, 0]]]
+    assert metrics.over(pixel, 255).tolist() == [[[244, 224, 204]]]

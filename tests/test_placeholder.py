@@ -37,6 +37,16 @@ def image_of(site: Path, pixels: Any, name: str) -> assets.Image:
     return assets.Image(width, height, (asset,))
 
 
+@pytest.mark.parametrize("name", ["slat", "avif", "webp", "png"])
+@pytest.mark.parametrize("kind", ["blur", "colour"])
+def test_what_is_behind_a_transparent_image_stays_clear(
+    tmp_path: Path, make: Any, name: str, kind: str
+) -> None:
+    pixels = np.dstack([make.photo(40, 60), make.photo(40, 60, 2)[..., 0]])
+    image = image_of(tmp_path, pixels, name)
+    assert placeholder.declarations(kind, tmp_path, image, Store(tmp_path / "store")) == ""
+
+
 @pytest.mark.parametrize("name", ["slat", "avif", "jpeg"])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_blur_is_short_and_looks_like_the_picture(

@@ -214,9 +214,19 @@ def test_a_background_keeps_its_size(site: Path, settings: Settings) -> None:
     assert "large.avif) type('image/avif') 0.5000x, url(large.jpg)" in text
 
 
-def test_images_that_stay_get_their_size(site: Path, settings: Settings, make: Any) -> None:
+def test_a_transparent_image_is_its_own_fallback(site: Path, settings: Settings, make: Any) -> None:
     clear = Image.fromarray(make.photo(80, 120)).convert("RGBA")
     clear.putalpha(100)
+    (site / "i/clear.png").write_bytes(make.file(clear))
+    text, _ = build(site, "<img src=i/clear.png>", settings)
+    assert ".avif" in text
+    assert "<img src=i/clear.png" in text
+    assert ".jpg" not in text
+
+
+def test_images_that_stay_get_their_size(site: Path, settings: Settings, make: Any) -> None:
+    clear = Image.fromarray(make.photo(80, 120)).convert("RGBA")
+    clear.putalpha(0)
     (site / "i/clear.png").write_bytes(make.file(clear))
     (site / "i/tiny.png").write_bytes(make.file(make.photo(4, 6)))
     svg = "<svg xmlns='http://www.w3.org/2000/svg' {}/>"

@@ -141,7 +141,7 @@ def run(
 def _load(path: Path) -> Pixels:
     from sitecodec import images
 
-    loaded = images.load(path.read_bytes(), str(path), Settings().max_pixels)
+    loaded = images.load(path.read_bytes(), str(path), Settings().max_pixels, alpha=False)
     if isinstance(loaded, images.LeftAlone):
         raise ImageError(f"{path}: {loaded.reason}; give opaque, still PNG, JPEG or WebP pictures")
     return loaded.pixels
