@@ -107,11 +107,11 @@ def main() -> int:
         if not arguments.without_example:
             rows += visiting.view_rows(browser, Path(folder))
         browser.close()
-    print(f"{'':<52}{'figure':>9}{'limit':>8}")
+    print(f"{'':<66}{'figure':>9}{'limit':>8}")
     for name, figure, unit, limit in rows:
         verdict = "" if limit is None else "over" if figure > limit else "ok"
         shown = "" if limit is None else f"{limit:g}"
-        print(f"{name + ', ' + unit:<52}{figure:>9.4g}{shown:>8}  {verdict}".rstrip())
+        print(f"{name + ', ' + unit:<66}{figure:>9.4g}{shown:>8}  {verdict}".rstrip())
     if arguments.json:
         keys = ("name", "figure", "unit", "limit")
         records = [dict(zip(keys, row, strict=True)) for row in rows]
@@ -171,8 +171,12 @@ def decode_rows(
             if any(spent):
                 busy = statistics.median(spent[1:])
                 yield f"{side}x{side}, CPU time of its thread", busy, "ms", limit
-        waits = page.evaluate(_WAITS, [f"{url}{files[1024]}?wait", f"{url}{other}"])
-        yield "others' wait while it decodes, median", statistics.median(waits), "ms", WAIT_LIMIT
+        waits = []
+        for n in range(ROUNDS):
+            waits += page.evaluate(_WAITS, [f"{url}{files[1024]}?wait{n}", f"{url}{other}"])
+        yield "others' wait while it decodes, median", statistics.median(waits), "ms", None
+        most = statistics.quantiles(waits, n=20)[-1]
+        yield "the same, 95th percentile", most, "ms", WAIT_LIMIT
         yield from visiting.window_rows(browser, folder / "window", texture(760))
         if not modules:
             print("the peers are not installed: npm install @jsquash/avif @jsquash/jxl")

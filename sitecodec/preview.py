@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["PREFIX", "Preview"]
 
 _LOOK_UP_SECONDS = 0.3
+_SURVEY_SECONDS = 5.0
 _log = logging.getLogger("sitecodec")
 
 
@@ -67,6 +68,7 @@ class Preview:
         self._content_width = 0
         self._trials = Trials(self.pictures)
         self._surveys = threading.Lock()
+        self._surveyed = float("inf")
 
     # What the host tells us
 
@@ -131,6 +133,8 @@ class Preview:
                     if results[-1].state == "waiting":
                         self.want(real, urgent=True)
             data = with_pictures(data, page, results, self._template)
+            if not all(self.ledger.lists(use.target.path) for use in page.uses):
+                self._survey_again()
         folder = self.settings.asset_dir
         return with_payloads(data, name, self.site, self.root, folder, self._kept)
 
@@ -244,6 +248,12 @@ class Preview:
         file = files.get(path)
         return file.real if isinstance(file, survey.File) else self.site / path
 
+    def _survey_again(self) -> None:
+        """A page shows what no survey has found: the site was built again, unheard by us."""
+        if time.monotonic() - self._surveyed > _SURVEY_SECONDS:
+            self._surveyed = float("inf")  # one at a time
+            threading.Thread(target=self._survey, name="sitecodec survey", daemon=True).start()
+
     def _survey(self) -> None:
         """Look through all pages of the site for images, and have them encoded."""
         site = self.site
@@ -262,6 +272,8 @@ class Preview:
             except OSError as error:
                 _log.warning("sitecodec: cannot read %s: %s", site, error.strerror)
                 return
+            finally:
+                self._surveyed = time.monotonic()
             self._content_width = findings.content_width or self._content_width
             self.ledger.survey(findings)
         for path in findings.uses:

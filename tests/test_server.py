@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 
 from sitecodec import codecs, own_host, server, serving, site, site_app
+from sitecodec import preview as preview_module
 from sitecodec.codecs.web import WebCodec
 from sitecodec.payload import Header, pack
 from sitecodec.preview import Preview
@@ -209,6 +210,26 @@ def test_the_list_has_every_image_and_where_it_is_used(running: Running) -> None
     assert rows["images/b.png"]["pages"] == ["sub/index.html"]
     assert rows["images/b.png"]["source_bytes"] == (running.site / "images/b.png").stat().st_size
     assert rows["images/b.png"]["worst_tile"] > 0
+
+
+def test_a_site_that_is_built_again_is_looked_through_again(
+    tmp_path: Path, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preview_module, "_SURVEY_SECONDS", 0.05)
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "index.html").write_text("<p>no image")
+    preview = Preview(Settings(store=tmp_path / "cache/store"), full=False)
+    preview.update(folder, preview.settings)
+    page = b'<img src="new.png">'
+    (folder / "new.png").write_bytes(make.file(make.photo(64, 64)))
+    (folder / "index.html").write_bytes(page)
+    deadline = time.monotonic() + 60
+    while [row.path for row in preview.listed()] != ["new.png"]:
+        preview.page("index.html", page)
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    preview.close()
 
 
 def test_the_list_says_when_a_visit_comes_out_ahead() -> None:
