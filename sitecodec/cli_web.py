@@ -31,7 +31,7 @@ def encode(pixels: Pixels, aim: Aim, effort: int, tune: str, model: str = "") ->
     from sitecodec.codecs import refine
     from sitecodec.codecs.web import WebCodec
 
-    codec = WebCodec(model) if model else WebCodec()
+    codec = WebCodec(model, effort) if model else WebCodec(effort=effort)
     if effort in refine.STEPS:
         return _met(
             pixels,

@@ -85,7 +85,7 @@ def run(
         if not digest:
             yield job, _too_small(size)
             continue
-        name = _key(digest, job.settings, identity(job.settings.codec))
+        name = _key(digest, job.settings, identity(*_coding(job.settings)))
         groups.setdefault(name, []).append(job)
 
     writable = store
@@ -197,8 +197,12 @@ def _keep(store: Store | None, result: _Result) -> Store | None:
     return store
 
 
-def _identity(codec: str) -> str:
-    return codecs.get(codec).identity
+def _coding(settings: Settings) -> tuple[str, str, int]:
+    return settings.codec, settings.model, settings.effort
+
+
+def _identity(codec: str, model: str, effort: int) -> str:
+    return codecs.get(codec, model, effort).identity
 
 
 def _key(digest: bytes, settings: Settings, identity: str = "") -> str:
@@ -212,7 +216,7 @@ def _key(digest: bytes, settings: Settings, identity: str = "") -> str:
         ENCODE_VERSION,
         digest,
         *matters,
-        identity or _identity(settings.codec),
+        identity or _identity(*_coding(settings)),
     )
 
 

@@ -93,7 +93,9 @@ def rewrite_site(
         known.keep()
     by_visitors = encoded if settings.codec == "web" else {}  # others need the preview
     others = len(names) - len(pages)
-    account = _account(pages, by_visitors, findings.content_width or CONTENT_WIDTH, others, store)
+    content_width = findings.content_width or CONTENT_WIDTH
+    model = settings.model if settings.codec == "web" else ""
+    account = _account(pages, by_visitors, content_width, others, store, model)
     script = _script(site, settings, account)
     placeholders = _placeholders(site, settings, encoded)
     offers = Offers(
@@ -116,7 +118,7 @@ def rewrite_site(
     if script:
         from sitecodec import hosting  # most sites do without a worker
 
-        worker.write(site, settings.asset_dir, store)
+        worker.write(site, settings.asset_dir, store, model)
         notes = tuple(hosting.notes(site, settings.asset_dir, base_path))
     return Summary(
         images=tuple(findings.rows[path] for path in sorted(findings.rows)),
@@ -180,6 +182,7 @@ def _account(
     content_width: int,
     others: int,
     store: Store,
+    model: str,
 ) -> visits.Account:
     """What the service worker would save the visitors of this site, with `others` more pages."""
     saved = {}
@@ -189,7 +192,7 @@ def _account(
             saved[path] = less
     shown = ({use.target.path for use in page.uses} for page in pages)
     by_page = [{path: saved[path] for path in paths if path in saved} for paths in shown]
-    return visits.account([*by_page, *({} for _ in range(others))], store if saved else None)
+    return visits.account([*by_page, *({} for _ in range(others))], store if saved else None, model)
 
 
 def _script(site: Path, settings: Settings, account: visits.Account) -> str:

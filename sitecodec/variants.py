@@ -22,7 +22,7 @@ def encode(source: images.Source, source_bytes: int, settings: Settings, memos: 
 
     `memos` are trials made of it before, by width; they are used and added to.
     """
-    codec = codecs.get(settings.codec, settings.model)
+    codec = codecs.get(settings.codec, settings.model, settings.effort)
     variants: list[Variant] = []
     first: gate.Verdict | None = None
     hints: gate.Hints | None = None

@@ -42,6 +42,6 @@ if (what === "decode") {
     engine.sc_analyse(encoder, put(readFileSync(pixelsPath)), Number(width), Number(height)));
   const capacity = width * height + 65536;
   const out = check(engine.sc_alloc(capacity));
-  hash.update(get(out, check(engine.sc_encode(analysis, decoder, Number(quality), out, capacity))));
+  hash.update(get(out, check(engine.sc_encode(analysis, decoder, Number(quality), 0, out, capacity))));
 }
 console.log(hash.digest("hex"));

@@ -12,6 +12,7 @@ from sitecodec import bench, codecs, images, metrics
 from sitecodec.bench import Point, Results, measure
 from sitecodec.codecs.web import WebCodec
 from sitecodec.errors import SitecodecError
+from sitecodec.settings import Settings
 
 KODAK = Path(__file__).resolve().parents[2] / "shared" / "data" / "kodak"
 CODECS = ["jpeg", "webp", "avif", "web"]
@@ -61,7 +62,7 @@ def test_every_codec_has_a_rising_curve(measured):
 
 def test_points_are_means_of_whole_files_and_their_scores(measured, folder):
     results, _ = measured
-    web = codecs.get("web")
+    web = codecs.get("web", effort=Settings.effort)
     expected = []
     for name in ("a.png", "b c.png"):
         pixels = np.asarray(Image.open(folder / name))
@@ -135,7 +136,7 @@ def test_large_pictures_are_scored_by_a_sample(monkeypatch, tmp_path, make):
     assert (results.pictures, results.sampled) == (1, 1)
     assert "over a megapixel" in bench.render_table(results)
     pixels = np.asarray(Image.open(tmp_path / "large.png"))
-    web = codecs.get("web")
+    web = codecs.get("web", effort=Settings.effort)
     decoded = web.decode(web.encode(pixels, 50))
     assert results.curves["web"][0].psnr == pytest.approx(metrics.psnr(pixels, decoded))
 

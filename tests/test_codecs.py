@@ -27,7 +27,7 @@ def test_payloads_of_other_codecs_and_models_are_refused():
 
 
 def test_models_that_are_missing_are_named():
-    with pytest.raises(ModelError, match="no model 'nope'.*models add nope --from"):
+    with pytest.raises(ModelError, match=r"no model 'nope'.*models add nope --from"):
         models.read("nope", "decoder")
 
 
@@ -62,3 +62,10 @@ assert codecs.get("web").identity.startswith("web1-")
 print({"numpy", "wasmtime"} & set(sys.modules))
 """
     assert run(code).strip() == "set()"
+
+
+def test_from_effort_two_on_payloads_are_smaller_and_named_otherwise(photo):
+    low, usual = (codecs.get("web", effort=effort) for effort in (1, 2))
+    assert len(usual.encode(photo, 50)) < len(low.encode(photo, 50))
+    assert usual.identity != low.identity
+    assert codecs.get("web", effort=4).encode(photo, 50) == usual.encode(photo, 50)

@@ -226,3 +226,23 @@ def test_decoding_is_deterministic_over_strips(web):
     finally:
         engine.STRIP_ROWS = old
     assert hashlib.sha256(pixels.tobytes()).digest() == hashlib.sha256(again.tobytes()).digest()
+
+
+def test_with_a_strength_latents_cost_less_and_errors_grow_less(photo, web):
+    plain, cheaper, cheapest = (
+        engine.encode(photo, web, 50, strength) for strength in (0, 400, 900)
+    )
+    assert len(plain) > len(cheaper) > len(cheapest) > 0.85 * len(plain)
+    errors = [
+        np.mean((engine.decode(data, web).astype(float) - photo) ** 2)
+        for data in (plain, cheaper, cheapest)
+    ]
+    assert errors[0] < errors[1] < errors[2] < 1.3 * errors[0]
+
+
+def test_flat_and_tiny_pictures_take_a_strength(web):
+    for shape in ((1, 1), (17, 300), (64, 64)):
+        for value in (0, 255):
+            pixels = np.full((*shape, 3), value, np.uint8)
+            shown = engine.decode(engine.encode(pixels, web, 50, 400), web)
+            assert np.abs(shown.astype(int) - pixels).max() < 12

@@ -79,7 +79,7 @@ def test_a_kept_payload_is_the_codec_s_and_carries_its_score(folder):
     assert [variant.format for variant in outcome.variants] == ["slat", "avif", "jpeg"]
     slat = outcome.variants[0]
     pixels = images.load(source.read_bytes(), "photo", 10**6).pixels
-    codec = codecs.get("web")
+    codec = codecs.get("web", effort=SETTINGS.effort)
     assert slat.data == codec.encode(pixels, slat.quality)
     assert slat.score == metrics.ssimulacra2(pixels, codec.decode(slat.data))
     assert 50 <= slat.score < 53

@@ -33,16 +33,17 @@ _QUALITIES = {
     "avif-2": (10, 20, 30, 40, 50, 65),
     "jxl": (10, 25, 40, 55, 70, 80),
     "web": (0, 20, 40, 60, 80, 100),
-    "web-6": (0, 20, 40, 60, 80),
-    "web-9": (0, 20, 40, 60, 80),
+    "web@0": (0, 20, 40, 60, 80, 100),
+    "web@6": (0, 20, 40, 60, 80),
+    "web@9": (0, 20, 40, 60, 80),
 }
 
 USUAL = ("jpeg", "webp", "avif", "web")
 """The codecs that every installation has and that are fast."""
 
 ALL = tuple(_QUALITIES)
-"""Those, AVIF at speed 2, JPEG XL (needs the package `pillow-jxl-plugin`) and refined payloads at
-efforts 6 and 9 (need torch; minutes per megapixel)."""
+"""Those, AVIF at speed 2, JPEG XL (needs the package `pillow-jxl-plugin`), payloads at effort 0,
+and refined ones at efforts 6 and 9 (need torch; minutes per megapixel)."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def _codecs() -> dict[str, _Codec]:
     from sitecodec import images
     from sitecodec.codecs.web import WebCodec
 
-    web = WebCodec()
+    web, plain = WebCodec(effort=Settings.effort), WebCodec()
     return {
         "jpeg": _Codec(
             lambda pixels, quality: _pillow(
@@ -172,8 +173,9 @@ def _codecs() -> dict[str, _Codec]:
             lambda data: _decode_pillow(data, ("JXL",)),
         ),
         "web": _Codec(web.encode, web.decode),
-        "web-6": _Codec(lambda pixels, quality: web.refined(pixels, quality, 6), web.decode),
-        "web-9": _Codec(lambda pixels, quality: web.refined(pixels, quality, 9), web.decode),
+        "web@0": _Codec(plain.encode, plain.decode),
+        "web@6": _Codec(lambda pixels, quality: web.refined(pixels, quality, 6), web.decode),
+        "web@9": _Codec(lambda pixels, quality: web.refined(pixels, quality, 9), web.decode),
     }
 
 

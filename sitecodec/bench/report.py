@@ -24,8 +24,9 @@ _LABELS = {
     "avif-2": "AVIF, speed 2",
     "jxl": "JPEG XL",
     "web": "sitecodec web",
-    "web-6": "web, effort 6",
-    "web-9": "web, effort 9",
+    "web@0": "web, effort 0",
+    "web@6": "web, effort 6",
+    "web@9": "web, effort 9",
 }
 _STYLES = {
     "jpeg": ("#8a8a8a", "s"),
@@ -34,8 +35,9 @@ _STYLES = {
     "avif-2": ("#6fa8d6", "d"),
     "jxl": ("#2f8f4e", "v"),
     "web": ("#c0304a", "o"),
-    "web-6": ("#8a1c7c", "P"),
-    "web-9": ("#4b1c8a", "*"),
+    "web@0": ("#c78ac2", "x"),
+    "web@6": ("#8a1c7c", "P"),
+    "web@9": ("#4b1c8a", "*"),
 }
 _AXES = {"psnr": "PSNR (dB)", "ms_ssim": "MS-SSIM (dB)", "ssimulacra2": "SSIMULACRA2"}
 

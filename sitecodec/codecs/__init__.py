@@ -42,15 +42,16 @@ class Codec(Protocol):
         ...
 
 
-def get(name: str, model: str = "") -> Codec:
+def get(name: str, model: str = "", effort: int = 0) -> Codec:
     """The codec of that name ('web' or 'sd') and a model of it, or the usual one.
 
+    `effort` is how hard it shall work, 0 to 9, where that makes a difference.
     Raises PayloadError for an unknown codec.
     """
     if name == "web":
         from sitecodec.codecs.web import WebCodec
 
-        return WebCodec(model) if model else WebCodec()
+        return WebCodec(model, effort) if model else WebCodec(effort=effort)
     if name == "sd":
         from sitecodec.codecs.sd import SdCodec
 

@@ -84,20 +84,29 @@ def encode_alpha(alpha: NDArray[np.uint8]) -> bytes:
         return engine.get(section, size)
 
 
-def encode(pixels: NDArray[np.uint8], models: Models, quality: float) -> bytes:
+def encode(pixels: NDArray[np.uint8], models: Models, quality: float, strength: int = 0) -> bytes:
     """A payload of an (height, width, 3) uint8 sRGB picture at a quality of 0-100."""
-    return encode_many(pixels, models, [quality])[0]
+    return encode_many(pixels, models, [quality], strength)[0]
 
 
-def encode_many(pixels: NDArray[np.uint8], models: Models, qualities: list[float]) -> list[bytes]:
+def encode_many(
+    pixels: NDArray[np.uint8], models: Models, qualities: list[float], strength: int = 0
+) -> list[bytes]:
     """Payloads of one picture at several qualities; its analysis, most of the work, is shared."""
-    with analysed(pixels, models) as encode_at:
+    with analysed(pixels, models, strength) as encode_at:
         return [encode_at(quality) for quality in qualities]
 
 
 @contextmanager
-def analysed(pixels: NDArray[np.uint8], models: Models) -> Iterator[Callable[[float], bytes]]:
-    """Analyse a picture once; yields what makes a payload of it for each quality it is given."""
+def analysed(
+    pixels: NDArray[np.uint8], models: Models, strength: int = 0
+) -> Iterator[Callable[[float], bytes]]:
+    """Analyse a picture once; yields what makes a payload of it for each quality it is given.
+
+    With a `strength`, latents are rounded towards their predicted means where that saves more bits
+    than it adds error: a bit may cost strength / 16384 squared quantisation steps, less in smooth
+    blocks and more in texture. 0 rounds to the nearest.
+    """
     import numpy as np
 
     height, width, _ = pixels.shape
@@ -112,7 +121,9 @@ def analysed(pixels: NDArray[np.uint8], models: Models) -> Iterator[Callable[[fl
 
         def encode_at(quality: float) -> bytes:
             hundredths = round(quality * 100)
-            size = engine.call("sc_encode", analysis, decoder, hundredths, buffer, capacity)
+            size = engine.call(
+                "sc_encode", analysis, decoder, hundredths, strength, buffer, capacity
+            )
             payload = engine.get(buffer, size)
             engine.call("sc_release", mark)
             return payload

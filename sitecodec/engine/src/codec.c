@@ -131,6 +131,7 @@ typedef struct {
     const uint8_t *rgb;
     const Model *model;
     int16_t *analysed;  // [rows][columns][channels]
+    uint16_t *prices;   // [rows][columns]
 } Analysis;
 
 static int next_pixels(void *context, int row, int16_t *out) {
@@ -151,8 +152,10 @@ int32_t sc_analyse(const Model *model, const uint8_t *rgb, int32_t width, int32_
     size_t line = (size_t)columns * model->channels;
     Analysis *analysis = allocate(sizeof *analysis);
     int16_t *analysed = allocate(line * rows * 2);
-    if (!analysis || !analysed) return ERROR_MEMORY;
-    *analysis = (Analysis){width, height, rgb, model, analysed};
+    uint16_t *prices = allocate((size_t)columns * rows * 2);
+    if (!analysis || !analysed || !prices) return ERROR_MEMORY;
+    *analysis = (Analysis){width, height, rgb, model, analysed, prices};
+    rounding_prices(rgb, width, height, prices);
     Graph *graph = graph_open(model, padded(width), padded(height), next_pixels, analysis);
     if (!graph) return ERROR_MEMORY;
     for (int row = 0; row < rows; row++) {
@@ -169,9 +172,10 @@ EXPORT("sc_analysed") const int16_t *sc_analysed(const Analysis *analysis) {
     return analysis->analysed;
 }
 
-// Codes rows of latents. Returns the payload's size, or an error.
+// Codes rows of latents. Returns the payload's size, or an error. `rounding`, unless it is null, is
+// for the row that `source` gave last.
 static int32_t code(Model *decoder, int width, int height, uint32_t quality, RowSource source,
-                    void *context, uint8_t *payload, size_t capacity) {
+                    void *context, const Rounding *rounding, uint8_t *payload, size_t capacity) {
     if (quality > MAX_QUALITY) return ERROR_LATENTS;
     if (capacity < HEADER_BYTES) return ERROR_CAPACITY;
     int columns = padded(width) / STRIDE, rows = padded(height) / STRIDE;
@@ -183,7 +187,7 @@ static int32_t code(Model *decoder, int width, int height, uint32_t quality, Row
     range_encoder_open(&coder, payload + HEADER_BYTES, capacity - HEADER_BYTES);
     for (int row = 0; row < rows; row++) {
         source(context, row, latents);
-        entropy_encode_row(&entropy, &coder, latents);
+        entropy_encode_row(&entropy, &coder, latents, rounding);
     }
     size_t size = range_encoder_close(&coder);
     if (size == SIZE_MAX) return ERROR_CAPACITY;
@@ -201,34 +205,46 @@ static int32_t code(Model *decoder, int width, int height, uint32_t quality, Row
 
 typedef struct {
     const Analysis *analysis;
-    Gain *gains;
+    Gain *gains, *fine;  // to latents, and to latents in 1/64
+    int8_t *rest;
+    Rounding rounding;
 } Quantiser;
 
 static int next_quantised(void *context, int row, int16_t *out) {
-    const Quantiser *quantiser = context;
+    Quantiser *quantiser = context;
     const Analysis *analysis = quantiser->analysis;
     int channels = analysis->model->channels, columns = padded(analysis->width) / STRIDE;
     const int16_t *from = analysis->analysed + (size_t)row * columns * channels;
+    int8_t *rest = quantiser->rest;
+    quantiser->rounding.prices = analysis->prices + (size_t)row * columns;
     for (int x = 0; x < columns; x++)
-        for (int c = 0; c < channels; c++)
-            *out++ = (int16_t)gain_apply(quantiser->gains[c], *from++);
+        for (int c = 0; c < channels; c++, from++) {
+            int32_t latent = gain_apply(quantiser->gains[c], *from);
+            int32_t left = gain_apply(quantiser->fine[c], *from) - 64 * latent;
+            *rest++ = (int8_t)(left > 32 ? 32 : left < -32 ? -32 : left);
+            *out++ = (int16_t)latent;
+        }
     return 0;
 }
 
-// Quantises and codes at a quality of 0…MAX_QUALITY. Returns the payload's size, or an error.
+// Quantises and codes at a quality of 0…MAX_QUALITY. With a `strength` over 0 latents are rounded
+// to what costs less. Returns the payload's size, or an error.
 EXPORT("sc_encode")
-int32_t sc_encode(const Analysis *analysis, Model *decoder, uint32_t quality, uint8_t *payload,
-                  size_t capacity) {
+int32_t sc_encode(const Analysis *analysis, Model *decoder, uint32_t quality, uint32_t strength,
+                  uint8_t *payload, size_t capacity) {
     const Model *model = analysis->model;
     if (!decoder->decoder || model->fingerprint != decoder->fingerprint ||
         model->channels != decoder->channels || model->levels != decoder->levels)
         return ERROR_WRONG_MODEL;
     if (quality > MAX_QUALITY) return ERROR_LATENTS;
-    Quantiser quantiser = {analysis, allocate(model->channels * sizeof(Gain))};
-    if (!quantiser.gains) return ERROR_MEMORY;
+    int8_t *rest = allocate((size_t)padded(analysis->width) / STRIDE * model->channels);
+    Quantiser quantiser = {analysis, allocate(model->channels * sizeof(Gain)),
+                           allocate(model->channels * sizeof(Gain)), rest, {strength, 0, rest}};
+    if (!quantiser.gains || !quantiser.fine || !rest) return ERROR_MEMORY;
     model_gains(model, position_of(decoder, quality), model->latent_bits, quantiser.gains);
+    model_gains(model, position_of(decoder, quality), model->latent_bits - 6, quantiser.fine);
     return code(decoder, analysis->width, analysis->height, quality, next_quantised, &quantiser,
-                payload, capacity);
+                strength ? &quantiser.rounding : 0, payload, capacity);
 }
 
 typedef struct {
@@ -249,5 +265,5 @@ int32_t sc_code(Model *decoder, const int16_t *latents, int32_t width, int32_t h
     if (!decoder->decoder) return ERROR_WRONG_MODEL;
     if (width < 1 || height < 1 || width > 65536 || height > 65536) return ERROR_TOO_LARGE;
     Given given = {latents, (size_t)(padded(width) / STRIDE) * decoder->channels};
-    return code(decoder, width, height, quality, next_given, &given, payload, capacity);
+    return code(decoder, width, height, quality, next_given, &given, 0, payload, capacity);
 }

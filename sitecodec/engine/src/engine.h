@@ -113,6 +113,18 @@ typedef struct { int32_t multiplier, shift; } Gain;
 void model_gains(const Model *model, uint32_t position, int fraction_bits, Gain *gains);
 int32_t gain_apply(Gain gain, int32_t value);
 
+// ---- rounding.c: latents that cost less
+typedef struct {
+    uint32_t strength;       // what a bit may cost, in squared steps times 2^14
+    const uint16_t *prices;  // how much of that at each x, in 1/256
+    const int8_t *rest;      // what rounding took off each latent, in 1/64
+} Rounding;
+
+void rounding_prices(const uint8_t *rgb, int width, int height, uint16_t *prices);
+// Whether a latent had better be the next number towards its mean: by the shares of 65,536 of the
+// number it was rounded to and of that one, and what rounding took off on the side of the latter.
+int rounding_pays(uint32_t share, uint32_t nearer, int taken, uint32_t price);
+
 // ---- entropy.c: latents <-> bits
 typedef struct {
     Model *model;
@@ -123,7 +135,8 @@ typedef struct {
 } Entropy;
 
 int entropy_open(Entropy *entropy, Model *model, int width, uint32_t position);
-int entropy_encode_row(Entropy *entropy, RangeEncoder *coder, const int16_t *latents);
+int entropy_encode_row(Entropy *entropy, RangeEncoder *coder, const int16_t *latents,
+                       const Rounding *rounding);
 int entropy_decode_row(Entropy *entropy, RangeDecoder *coder, int16_t *latents);
 
 // ---- alpha.c: a plane of alpha <-> bits

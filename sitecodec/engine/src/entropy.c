@@ -127,12 +127,27 @@ static int decode_latent(const Gaussian *g, RangeDecoder *coder, int32_t *latent
     return 0;
 }
 
-int entropy_encode_row(Entropy *entropy, RangeEncoder *coder, const int16_t *latents) {
+// A latent, or its neighbour towards the mean if that is the better bargain.
+static int bargain(const Gaussian *g, int latent, int rest, uint32_t price) {
+    int offset = latent - g->center, symbol = offset + g->reach, nearer = symbol - 1;
+    if (offset < 0) nearer = symbol + 1, rest = -rest;
+    if (!offset || symbol < 0 || symbol > 2 * g->reach) return latent;
+    uint32_t share = start_of(g, symbol + 1) - start_of(g, symbol);
+    uint32_t other = start_of(g, nearer + 1) - start_of(g, nearer);
+    return latent + (rounding_pays(share, other, -rest, price) ? nearer - symbol : 0);
+}
+
+int entropy_encode_row(Entropy *entropy, RangeEncoder *coder, const int16_t *latents,
+                       const Rounding *rounding) {
+    int channels = entropy->model->channels;
     for (int x = 0; x < entropy->width; x++) {
         predict(entropy, x);
-        for (int c = 0; c < entropy->model->channels; c++) {
+        for (int c = 0; c < channels; c++) {
             int latent = *latents++;
             Gaussian g = gaussian(entropy, c);
+            if (rounding)
+                latent = bargain(&g, latent, rounding->rest[x * channels + c],
+                                 rounding->strength * rounding->prices[x] >> 8);
             encode_latent(&g, coder, latent);
             remember(entropy, x, c, latent);
         }
