@@ -38,9 +38,9 @@ class Settings:
     taken in. Without a name, the newest built-in one. Visitors download it once."""
 
     effort: int = 3
-    """How hard to work on payloads, 0 to 9. From 2 on latents are rounded to what costs less. From 5
-    on they are refined with gradients: that makes payloads smaller still, takes from half a minute
-    to minutes per megapixel (once: results are kept in the store) and needs torch."""
+    """How hard to work on payloads, 0 to 9. From 2 on latents are rounded to what costs less. From
+    5 on they are refined with gradients: that makes payloads smaller still, takes from half a
+    minute to minutes per megapixel (once: results are kept in the store) and needs torch."""
 
     widths: tuple[int, ...] = ()
     """Widths in pixels to make of each image, none wider than its source; the widest is the limit.
