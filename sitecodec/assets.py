@@ -134,8 +134,12 @@ def _write_new(place: str, data: bytes) -> None:
         write_file(Path(place), data)
         return
     try:
-        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor
-            file.write(data)
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(descriptor, left) :]
+        finally:
+            os.close(descriptor)
     except OSError as error:
         with contextlib.suppress(OSError):
             os.unlink(place)  # noqa: PTH108 - of a string
