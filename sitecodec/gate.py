@@ -35,6 +35,8 @@ _FLAT = 0.5  # share of pixels equal to their neighbour, above which a picture c
 # Mean scores of the model web-1 on Kodak pictures for quality 0, 10, ... 100. Only a prior: a
 # search corrects it by what it measures on the picture at hand.
 _SLAT_CURVE = search.curve((7.9, 20.5, 31.0, 40.3, 48.6, 55.6, 61.4, 65.5, 68.6, 70.7, 72.3))
+# The logarithm of their sizes, to within a tenth, and a constant that does not matter.
+_SLAT_SIZES = search.curve((-1.15, -0.91, -0.68, -0.45, -0.22, 0, 0.2, 0.38, 0.54, 0.68, 0.82))
 _FAULT = 5.0  # what invented text or skin lacks, in score: a guess at how much quality mends it
 _HEADROOM = 3  # a first guess a little high finds out in one trial whether the target is in reach
 
@@ -193,7 +195,7 @@ def _smallest_payload(
             return files[quality]
 
         def affordable(quality: int) -> int:
-            return search.largest_under(lambda q: len(file(q)), worth, quality)
+            return search.largest_under(lambda q: len(file(q)), worth, quality, _SLAT_SIZES)
 
         def trial(quality: int) -> float:
             name = f"{codec.identity}/{quality}"

@@ -108,19 +108,24 @@ def lowest_quality(
     return min(reached, top)
 
 
-def largest_under(size: Callable[[int], int], limit: float, highest: int) -> int:
+def largest_under(size: Callable[[int], int], limit: float, highest: int, typical: Curve) -> int:
     """The highest quality up to `highest` whose size is under the limit; -1 if there is none.
 
-    Sizes rise with quality, their logarithm nearly linearly. One within a hundredth is near enough.
+    Sizes rise with quality, their logarithm about as `typical` does, which is moved through the
+    sizes of the nearest qualities that were asked for. One within a hundredth is near enough.
     """
-    if size(highest) < limit:
+    goal = np.log(limit)
+    logs = {highest: np.log(size(highest))}
+    low, high = -1, highest  # is under the limit, is not
+    if logs[highest] < goal:
         return highest
-    if size(0) >= limit:
-        return -1
-    low, high = 0, highest
-    while high - low > 1 and size(low) < 0.99 * limit:
-        ends = np.log([size(low), size(high)])
-        share = (np.log(limit) - ends[0]) / max(ends[1] - ends[0], 1e-9)
-        middle = min(max(low + round((high - low) * float(share)), low + 1), high - 1)
-        low, high = (middle, high) if size(middle) < limit else (low, middle)
+    while high - low > 1 and not (low >= 0 and logs[low] > goal - 0.01):
+        rise = 1.0
+        if low >= 0:
+            rise = max(typical[high] - typical[low], 1e-9) / max(logs[high] - logs[low], 1e-9)
+        wanted = typical[high] + (goal - logs[high]) * rise
+        middle = int(np.searchsorted(typical, wanted)) - 1
+        middle = min(max(middle, low + 1), high - 1)
+        logs[middle] = np.log(size(middle))
+        low, high = (middle, high) if logs[middle] < goal else (low, middle)
     return low

@@ -71,6 +71,21 @@ def test_encode_many_equals_encode(web):
     ]
 
 
+def test_a_session_that_was_kept_gives_what_a_new_one_gives(web):
+    rng = np.random.default_rng(4)
+    large, small = (rng.integers(0, 256, (n, n, 3), np.uint8) for n in (90, 40))
+    engine._close_kept()
+    fresh = engine.encode(small, web, 50)
+    shown = engine.decode(fresh, web)
+    engine.decode(engine.encode(large, web, 90), web)  # leaves more behind than `small` needs
+    with pytest.raises(PayloadError):
+        engine.decode(fresh[:-1] + bytes([fresh[-1] ^ 1]), web)
+    for _ in range(2):
+        assert engine.encode(small, web, 50) == fresh
+        assert np.array_equal(engine.decode(fresh, web), shown)
+    assert {len(waiting) for waiting in engine._kept.values()} == {1}
+
+
 def test_calls_from_threads_do_not_meet(web):
     pixels = [texture(64 + 16 * i, 80) for i in range(4)]
     alone = [engine.encode(p, web, 60) for p in pixels]

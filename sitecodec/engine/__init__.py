@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 WASM = Path(__file__).with_name("engine.wasm")
 MAX_PIXELS = 50_000_000
+_MOST_KEPT, _MOST_KEPT_BYTES = 4, 32 << 20
 STRIP_ROWS, STRIDE = 256, 16  # rows of a strip; pixels per latent, in x and in y
 
 _ERRORS: dict[int, tuple[type[SitecodecError], str]] = {
@@ -57,8 +58,7 @@ def decode(payload: bytes, models: Models, max_pixels: int = MAX_PIXELS) -> NDAr
     """
     import numpy as np
 
-    with _session() as engine:
-        model = engine.load(models.decoder)
+    with _loaded(models.decoder) as (engine, [model]):
         decoder = engine.call("sc_open", model, engine.put(payload), len(payload), max_pixels)
         width, height = engine.call("sc_width", decoder), engine.call("sc_height", decoder)
         channels = engine.call("sc_channels", decoder)
@@ -111,9 +111,7 @@ def analysed(
 
     height, width, _ = pixels.shape
     capacity = height * width + 65536  # the latents of pure noise take less than half of it
-    with _session() as engine:
-        model = engine.load(models.encoder)
-        decoder = engine.load(models.decoder)
+    with _loaded(models.encoder, models.decoder) as (engine, [model, decoder]):
         source = engine.put(np.ascontiguousarray(pixels, np.uint8).data.cast("B"))
         analysis = engine.call("sc_analyse", model, source, width, height)
         buffer = engine.call("sc_alloc", capacity)
@@ -182,6 +180,15 @@ class _Session:
         assert isinstance(memory, wasmtime.Memory)
         self._memory = memory
 
+    @property
+    def size(self) -> int:
+        """Bytes of its memory."""
+        return int(self._memory.data_len(self._store))
+
+    def close(self) -> None:
+        """Give its memory back."""
+        self._store.close()
+
     def call(self, name: str, *arguments: int) -> int:
         """The unsigned result. Raises the error that a negative one stands for."""
         import wasmtime
@@ -217,13 +224,50 @@ class _Session:
         return self.call("sc_load", self.put(file), len(file))
 
 
+_kept: dict[tuple[bytes, ...], list[tuple[_Session, list[int], int]]] = {}
+"""Sessions that wait for the next picture, by the models they hold, and the mark behind these."""
+
+
+@contextmanager
+def _loaded(*files: bytes) -> Iterator[tuple[_Session, list[int]]]:
+    """A session and pointers to the models of these files in it.
+
+    Small pictures take little longer than their models take to be parsed. So a session that ends
+    well is kept for another picture, unless a large one has made it large.
+    """
+    waiting = _kept.setdefault(files, [])
+    try:
+        session, pointers, mark = waiting.pop()
+    except IndexError:
+        session = _Session()
+        pointers = [session.load(file) for file in files]
+        mark = session.call("sc_mark")
+    try:
+        yield session, pointers
+        session.call("sc_release", mark)
+    except BaseException:
+        session.close()
+        raise
+    if session.size > _MOST_KEPT_BYTES or len(waiting) >= _MOST_KEPT:
+        session.close()
+    else:
+        waiting.append((session, pointers, mark))
+
+
+@atexit.register
+def _close_kept() -> None:
+    while _kept:
+        for session, _, _ in _kept.popitem()[1]:
+            session.close()
+
+
 @contextmanager
 def _session(wasm: Path = WASM) -> Iterator[_Session]:
     session = _Session(wasm)
     try:
         yield session
     finally:
-        session._store.close()
+        session.close()
 
 
 @functools.cache
