@@ -124,7 +124,7 @@
         done += made;
         const after = now();
         // In steps of a row of latents.
-        const fitting = (made / 16) * (STRIP / 2 / Math.max(after - before, 0.1));
+        const fitting = (made / 16) * (STRIP / 4 / Math.max(after - before, 0.1));
         rows = 16 * Math.max(1, Math.min(16, Math.floor(fitting)));
         const spent = after - began;
         // The first rows, which need more latents than others, say little of the rest.

@@ -10,7 +10,8 @@
   // A picture whose decoding would take longer, or that would have to wait longer for those before
   // it, comes from the network: milliseconds.
   const PATIENCE = 8000;
-  // How long other requests may have to wait for a strip of pixels; strips are sized for half of it.
+  // How long other requests may have to wait for a strip of pixels; strips are sized for a quarter, since
+  // the rest of the browser takes its time, too.
   const STRIP = 50;
   // Larger pictures are streamed, so that they appear from the top. Smaller ones are answered when
   // they are whole: then nothing that goes wrong can be seen.

@@ -153,17 +153,28 @@ def test_a_strict_policy_that_allows_it(site, page, photos):
 
 
 _SAVE_DATA = "Object.defineProperty(NetworkInformation.prototype, 'saveData', { get: () => true })"
+_FRUGAL = {
+    "Save-Data": _SAVE_DATA,
+    "2G": _SAVE_DATA.replace("saveData", "effectiveType").replace("true", "'slow-2g'"),
+    "reduced data": "const real = matchMedia; self.matchMedia = (query) =>"
+    " query.includes('reduced-data: reduce') ? { matches: true } : real.call(self, query);",
+}
 
 
-def test_save_data_spares_engine_and_model(site, page, photos):
-    site.page("index.html", site.add("a", photos[0]))
-    page.add_init_script(_SAVE_DATA)
+def test_save_data_and_its_like_spare_engine_and_model(new_site, new_page, photos):
+    visits = [(new_site(), new_page(), script) for script in _FRUGAL.values()]
+    for site, page, script in visits:
+        site.page("index.html", site.add("a", photos[0]))
+        page.add_init_script(script)
     for _ in range(2):
-        page.goto(site.url)
-        page.wait_for_timeout(LONG_ENOUGH)
-        assert shows(page, "a") == "avif"
-    assert not site.asked(worker.NAME)
-    assert not site.asked(".bin")
+        for site, page, _ in visits:
+            page.goto(site.url)
+        visits[-1][1].wait_for_timeout(LONG_ENOUGH)
+        for _, page, _ in visits:
+            assert shows(page, "a") == "avif"
+    for site, _, _ in visits:
+        assert not site.asked(worker.NAME)
+        assert not site.asked(".bin")
 
 
 def test_save_data_takes_the_payload_where_the_model_is_there_already(site, page, photos):
@@ -277,7 +288,7 @@ def test_memory_that_runs_out(site, page, photos):
     site.page("index.html", "".join(site.add(*item) for item in payloads.items()))
     # And for one of the others there is none left.
     site.change(
-        ("check(exports.sc_alloc(most * width * 3))", "globalThis.again++ ? $& : 0"),
+        ("check(exports.sc_alloc(most * width * channels))", "globalThis.again++ ? $& : 0"),
         ("const log = [];", "$& globalThis.again = 0;"),
     )
     visit_twice(page, site.url)
