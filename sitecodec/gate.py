@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sitecodec import images, refining, search
+from sitecodec.codecs import alpha
 from sitecodec.codecs.web import WebCodec
 from sitecodec.conventional import Scorer, matching_avif
 from sitecodec.settings import REFINING, Settings
@@ -105,15 +106,16 @@ def choose(
     # It may be that no AVIF of any quality is good enough, or none small enough.
     rival = avif.size_at(target) if avif.encoded else math.inf
     limit = min(rival, limit)
+    given = alpha.eased(source, target) if source.shape[2] == 4 else source
     if source.shape[2] == 4 and codec.name != "web":
         payload = _Payload(None, "has transparency", math.inf, 0.0)
     else:
         payload = _smallest_payload(
-            source, score, codec, target, floor, limit * WORTH_IT, hints.slat, memo
+            given, score, codec, target, floor, limit * WORTH_IT, hints.slat, memo
         )
     if settings.effort >= REFINING and isinstance(codec, WebCodec) and not graphics:
         refined = refining.smallest(
-            source,
+            given,
             score,
             codec,
             settings.effort,
@@ -183,6 +185,8 @@ def _smallest_payload(
     invent detail is held to more than scores.
     """
     generative = codec.name == "sd"
+    # The alpha that is given depends on the target.
+    prefix = codec.identity + (f"/alpha {target:g}" if source.shape[2] == 4 else "")
     faults: dict[int, str] = {}
     levels: dict[int, float] = {}
     trials: dict[int, Trial] = {}
@@ -198,7 +202,7 @@ def _smallest_payload(
             return search.largest_under(lambda q: len(file(q)), worth, quality, _SLAT_SIZES)
 
         def trial(quality: int) -> float:
-            name = f"{codec.identity}/{quality}"
+            name = f"{prefix}/{quality}"
             if name not in memo or generative:
                 shown = codec.decode(file(quality))
                 memo[name] = measured(file(quality), score(shown))

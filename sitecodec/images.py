@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from sitecodec.codecs import alpha
 from sitecodec.errors import ImageError
 
 if TYPE_CHECKING:
@@ -222,8 +223,6 @@ def filled(pixels: Pixels) -> Pixels:
 
     Without the alpha if that turns out to be opaque, as it may in a smaller size.
     """
-    from sitecodec.codecs import alpha
-
     colours, plane = alpha.filled(pixels), pixels[..., 3]
     return colours if plane.min() == 255 else np.dstack([colours, plane])
 

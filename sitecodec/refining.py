@@ -40,6 +40,8 @@ def smallest(
     failed, reached = -1, len(curve)
     expected = curve + GAIN
     prefix = f"{codec.identity}/effort {effort}"
+    if source.shape[2] == 4:  # its alpha depends on the target
+        prefix += f"/alpha {target:g}"
 
     def file(quality: int) -> bytes:
         if quality not in files:

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
 from sitecodec import codecs, engine
+from sitecodec.codecs import alpha
 from sitecodec.codecs.alpha import filled
 from tests.conftest import make_photo
 
@@ -47,6 +48,28 @@ def test_even_noise_takes_hardly_more_than_it_has():
     noise = np.random.default_rng(1).integers(0, 256, (200, 300), np.uint8)
     assert len(engine.encode_alpha(noise)) < 1.05 * noise.size
     assert len(engine.encode_alpha(np.full((1000, 1000), 255, np.uint8))) < 200
+
+
+def test_a_little_error_saves_many_bytes():
+    plane = np.asarray(drawn("ellipse").filter(ImageFilter.GaussianBlur(1)))
+    sizes = [len(engine.encode_alpha(plane))]
+    for slack in (2, 8, 32):
+        eased = engine.eased_alpha(plane, slack)
+        sure = (plane == 0) | (plane == 255)
+        np.testing.assert_array_equal(eased[sure], plane[sure])
+        error = eased[~sure].astype(float) - plane[~sure]
+        assert 0 < np.sqrt((error**2).mean()) < 3 * np.sqrt(16 * slack)
+        sizes.append(len(engine.encode_alpha(eased)))
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[2] < 0.6 * sizes[0]
+    np.testing.assert_array_equal(engine.eased_alpha(plane, 0), plane)
+
+
+def test_a_higher_score_asks_for_better_edges():
+    pixels = np.dstack([make_photo(SIDE, SIDE, 7), np.asarray(drawn("star"))])
+    errors = [np.abs(alpha.eased(pixels, score) - pixels.astype(int)) for score in (30, 70, 100)]
+    assert [error[..., :3].max() for error in errors] == [0, 0, 0]
+    assert errors[0].sum() > errors[1].sum() > errors[2].sum() == 0
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 300), (300, 1), (17, 33)])

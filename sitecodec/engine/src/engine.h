@@ -53,6 +53,7 @@ typedef struct {
 
 void range_encoder_open(RangeEncoder *coder, uint8_t *out, size_t capacity);
 void range_encode(RangeEncoder *coder, uint32_t start, uint32_t frequency);
+uint32_t range_cost(uint32_t frequency);          // about 256 times the bits that it takes
 size_t range_encoder_close(RangeEncoder *coder);  // size, or SIZE_MAX when it did not fit
 void range_decoder_open(RangeDecoder *coder, const uint8_t *in, size_t size);
 uint32_t range_decode_target(const RangeDecoder *coder);
@@ -153,6 +154,9 @@ typedef struct {
     uint8_t *rows;          // this one and the two before, with margins of zeros
     RangeEncoder *encoder;  // one of the two
     RangeDecoder *decoder;
+    uint32_t slack;         // encoders: the squared error that a bit is worth
+    uint32_t price;         // of what is priced instead of coded, in bits / 256
+    int pricing;
 } Alpha;
 
 int alpha_open(Alpha *alpha, int width, RangeEncoder *encoder, RangeDecoder *decoder);

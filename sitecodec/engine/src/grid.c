@@ -232,15 +232,9 @@ static int code_value(Grid *grid, int c, const Expected *e, int value) {
     return e->center + sign * size;
 }
 
-// About 256 times the bits that `one` in 65,536 costs.
-static uint32_t cost_of(uint32_t one) {
-    int top = 31 - __builtin_clz(one);
-    return (uint32_t)((16 - top) * 256) - ((one << 8 >> top) - 256);
-}
-
 static uint32_t decision_cost(Channel *channel, int kind, uint32_t p, int bit) {
     uint32_t one = calibrated(calibration(channel, kind, p), p);
-    return cost_of(bit ? one : 65536 - one);
+    return range_cost(bit ? one : 65536 - one);
 }
 
 static uint32_t value_cost(Channel *channel, const Expected *e, int value) {

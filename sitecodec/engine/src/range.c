@@ -43,6 +43,11 @@ void range_encode(RangeEncoder *coder, uint32_t start, uint32_t frequency) {
     }
 }
 
+uint32_t range_cost(uint32_t frequency) {
+    int top = 31 - __builtin_clz(frequency);
+    return (uint32_t)((16 - top) * 256) - ((frequency << 8 >> top) - 256);
+}
+
 size_t range_encoder_close(RangeEncoder *coder) {
     // Of all numbers in [low, low + range) take the one with the most zero bits at its end.
     uint64_t last = coder->low + coder->range - 1;
