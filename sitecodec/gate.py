@@ -123,6 +123,8 @@ def choose(
             floor,
             min(limit * WORTH_IT, payload.reached.size if payload.reached else math.inf),
             _SLAT_CURVE + payload.offset,
+            _SLAT_SIZES,
+            payload.predicted,
             memo,
         )
         if refined:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from sitecodec import search
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 GAIN = 6.0
 """Points of score that refining brings at the same quality: a first guess."""
 
+_MOST_SAVED = 0.4
+"""Part of the bytes of a plain payload of the same score that refining has been seen to save, at
+most. What needs more than that is not begun."""
+
+_MOST_WRONG = 0.1  # how much smaller another quality's file may be than one trial foretells
 _MOST_TRIALS = 3
 _NEAR = 1.5  # so little above the target is not worth another trial
 
@@ -28,15 +34,22 @@ def smallest(
     floor: float,
     worth: float,
     curve: search.Curve,
+    sizes: search.Curve,
+    plain: float,
     memo: Memo,
 ) -> Encoded | None:
     """The smallest refined payload of less than `worth` bytes that reaches the target, if any.
 
-    `curve` is what is expected of payloads that are not refined; `memo` is used and added to.
+    `curve` is what is expected of payloads that are not refined, `sizes` how the logarithm of
+    their size goes with quality, and `plain` the size of the one that reaches the target; `memo`
+    is used and added to. Where nothing that was ever seen could win, nothing is tried.
     """
+    if plain * (1 - _MOST_SAVED) >= worth:
+        return None
     files: dict[int, bytes] = {}
     levels: dict[int, float] = {}
     best: tuple[int, Trial] | None = None
+    last: tuple[int, Trial] | None = None
     failed, reached = -1, len(curve)
     expected = curve + GAIN
     prefix = f"{codec.identity}/effort {effort}"
@@ -51,10 +64,13 @@ def smallest(
     while reached - failed > 1 and len(levels) < _MOST_TRIALS:
         guess = search.moved(expected, levels) if levels else expected
         quality = min(max(search.first(guess, target), failed + 1), reached - 1)
+        if last and last[1].size * _ratio(sizes, last[0], quality) * (1 - _MOST_WRONG) >= worth:
+            break
         name = f"{prefix}/{quality}"
         if name not in memo:
             memo[name] = measured(file(quality), score(codec.decode(file(quality))))
         trial = memo[name]
+        last = quality, trial
         levels[quality] = trial.level(floor, target)
         if levels[quality] >= target:
             reached, best = quality, (quality, trial)
@@ -68,3 +84,8 @@ def smallest(
         return None
     quality, trial = best
     return Encoded(trial.size, trial.score, trial.worst_tile, file(quality), quality)
+
+
+def _ratio(sizes: search.Curve, low: int, high: int) -> float:
+    """The size to expect at the quality `high`, by that at `low`."""
+    return math.exp(float(sizes[high] - sizes[low]))

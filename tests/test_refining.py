@@ -79,15 +79,26 @@ def test_small_pictures_are_encoded_as_ever(pixels, files):
 def test_the_search_meets_its_target_or_gives_up(pixels):
     codec, memo = WebCodec(), {}
     curve = search.curve((8.0, 21.0, 31.0, 40.0, 48.0, 55.0, 61.0, 65.0, 68.0, 70.0, 72.0))
+    sizes = np.arange(101) * 0.02
     with metrics.against(pixels) as score:
-        found = refining.smallest(pixels, score, codec, 5, 40.0, 0.0, 1e9, curve, memo)
+
+        def smallest(worth, plain):
+            return refining.smallest(
+                *(pixels, score, codec, 5, 40.0, 0.0, worth, curve, sizes, plain, memo)
+            )
+
+        found = smallest(1e9, 9000.0)
         assert found is not None
         assert found.score >= 40
         assert codec.decode(found.data).shape == pixels.shape
         assert 1 <= len(memo) <= 3
-        again = refining.smallest(pixels, score, codec, 5, 40.0, 0.0, 1e9, curve, memo)
-        assert again == found
-        assert refining.smallest(pixels, score, codec, 5, 40.0, 0.0, 100, curve, memo) is None
+        assert smallest(1e9, 9000.0) == found
+        tried = dict(memo)
+        assert smallest(100, 150.0) is None
+        assert memo == tried  # one trial told that no other is small enough
+        memo.clear()
+        assert smallest(found.size, found.size * 1.7) is None
+        assert not memo  # no refining has ever saved so much
 
 
 def test_the_gate_takes_the_smaller_payload(pixels):
