@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -16,19 +15,16 @@ from typing import Any
 import click
 
 import sitecodec
-from sitecodec import cli_sd
+from sitecodec import cli_cache, cli_sd
 from sitecodec import settings as settings_module
+from sitecodec.cli_options import config_option
 from sitecodec.errors import ImageError, SettingsError, SitecodecError
 from sitecodec.progress import progress_bar
 from sitecodec.settings import Settings
-from sitecodec.store import Store, Usage
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
 NEW_FILE = click.Path(path_type=Path, dir_okay=False)
-
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)B?", re.IGNORECASE)
-_AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([hdw])", re.IGNORECASE)
 
 
 class _Commands(click.Group):
@@ -48,15 +44,6 @@ class _Commands(click.Group):
 @click.version_option(sitecodec.__version__)
 def main() -> None:
     """Compress a static site's images into latent payloads with JPEG fallbacks."""
-
-
-config_option = click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    default=settings_module.CONFIG_NAME,
-    show_default=True,
-    help="Settings in TOML; the defaults where there is no such file.",
-)
 
 
 @main.command()
@@ -363,65 +350,7 @@ def watch(folder: Path, config: Path, with_server: bool, host: str, port: int) -
         os._exit(0)
 
 
-@main.group()
-@config_option
-@click.pass_context
-def cache(ctx: click.Context, config: Path) -> None:
-    """Look after the store of encoded images."""
-    ctx.obj = Store(_settings(config).store)
-
-
-@cache.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.pass_obj
-def stats(store: Store, as_json: bool) -> None:
-    """Say how many entries the store has, and their size."""
-    usage = store.stats()
-    if as_json:
-        values = {"store": str(store.root), "entries": usage.entries, "bytes": usage.size}
-        click.echo(json.dumps(values))
-    else:
-        click.echo(f"{store.root}: {_usage(usage)}")
-
-
-@cache.command()
-@click.pass_obj
-def verify(store: Store) -> None:
-    """Read every entry and remove damaged ones; exit with 1 if there were any."""
-    damaged = store.verify()
-    for key in damaged:
-        click.echo(f"removed a damaged entry: {key}", err=True)
-    if damaged:
-        sys.exit(1)
-    click.echo(f"{store.root}: {_usage(store.stats())}, all sound")
-
-
-@cache.command()
-@click.option("--max-size", help="Keep at most this much, the last used: 500MB, 2GB.")
-@click.option("--max-age", help="Remove what was not used for so long: 12h, 30d, 8w.")
-@click.pass_obj
-def gc(store: Store, max_size: str | None, max_age: str | None) -> None:
-    """Remove entries that are old or too many.
-
-    \b
-    Example: sitecodec cache gc --max-age 30d --max-size 500MB
-    """
-    if max_size is None and max_age is None:
-        raise click.UsageError("say what to remove: --max-size, --max-age or both")
-    removed = store.gc(
-        max_bytes=None if max_size is None else _bytes(max_size),
-        max_age=None if max_age is None else _seconds(max_age),
-    )
-    click.echo(f"removed {_usage(removed)}; left {_usage(store.stats())}")
-
-
-@cache.command()
-@click.pass_obj
-def clear(store: Store) -> None:
-    """Remove all entries."""
-    click.echo(f"removed {_usage(store.clear())}")
-
-
+main.add_command(cli_cache.cache)
 main.add_command(cli_sd.models)
 main.add_command(cli_sd.compare)
 
@@ -449,23 +378,3 @@ def _write(path: Path, data: bytes) -> None:
         path.write_bytes(data)
     except OSError as error:
         raise ImageError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _usage(usage: Usage) -> str:
-    noun = "entry" if usage.entries == 1 else "entries"
-    return f"{usage.entries} {noun}, {usage.size / 1e6:.1f} MB"
-
-
-def _bytes(text: str) -> int:
-    match = _SIZE.fullmatch(text.strip())
-    if not match:
-        raise click.UsageError(f"not a size: {text!r}; write 500MB or 2GB")
-    scale = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}[match[2].lower()]
-    return round(float(match[1]) * scale)
-
-
-def _seconds(text: str) -> float:
-    match = _AGE.fullmatch(text.strip())
-    if not match:
-        raise click.UsageError(f"not an age: {text!r}; write 12h, 30d or 8w")
-    return float(match[1]) * {"h": 3600, "d": 86_400, "w": 604_800}[match[2].lower()]
