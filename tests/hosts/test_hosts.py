@@ -219,6 +219,47 @@ def test_a_folder_that_hugo_built(tmp_path, store):
     assert b"image-set(url(../assets/sitecodec/meadow-" in (site / "css/plain.css").read_bytes()
 
 
+def test_a_folder_that_zensical_built(tmp_path, store):
+    """Admonition, tabs, table, link, figure, a blank in an address, a fragment, a background."""
+    site = tmp_path / "site"
+    shutil.copytree(FIXTURES / "zensical/built", site)
+    before = {page: page.read_bytes() for page in site.rglob("*.html")}
+    (tmp_path / "sitecodec.toml").write_text(f"store = {json.dumps(str(store))}\n")
+    options = ["--base-path", "/docs/", "--strict"]
+    for _ in range(2):  # the second run changes nothing
+        done = subprocess.run(
+            [*COMMAND, "build", "site", *options], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        pages = {page: page.read_bytes() for page in site.rglob("*.html")}
+    assert {page: page.read_bytes() for page in site.rglob("*.html")} == pages
+    assert {page.name for page in pages if pages[page] == before[page]} == {"404.html"}
+    home = scan(pages[site / "index.html"]).images
+    assert [image.get("alt") for image in home] == [
+        "The meadow",
+        "A hill",
+        "The harbour, linked",
+        "Small",
+    ]
+    assert all(image.in_picture and image.in_content for image in home)
+    assert [image.get("fetchpriority") for image in home] == ["high", None, None, None]
+    assert [image.get("loading") for image in home] == [None, "lazy", "lazy", "eager"]
+    assert (home[1].get("data-shade"), home[1].get("width"), home[1].get("height")) == (
+        "dusk",
+        "60",
+        "40",
+    )
+    assert home[2].get("title") == "At noon"
+    walk = pages[site / "guide/walk/index.html"]
+    shown = scan(walk).images
+    assert shown[0].get("src").endswith("#only-light")
+    assert shown[1].get("src").startswith("../../assets/sitecodec/hill-side-")
+    assert b"image-set(url(../../assets/sitecodec/harbour-" in walk
+    for image in (*home, *shown):
+        own = image.get("src").partition("#")[0].replace("../", "")
+        assert (site / unquote(own)).is_file()
+
+
 def test_zensical(tmp_path, make, store):
     command = shutil.which("zensical") or shutil.which("zensical", path=Path(sys.executable).parent)
     if command is None:
