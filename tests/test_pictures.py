@@ -38,6 +38,29 @@ def test_many_who_ask_for_one_picture_cost_one_decode(tmp_path: Path, make: Any)
     assert several.decoded == 1
 
 
+def test_alpha_is_kept_by_formats_that_have_it(tmp_path: Path, make: Any) -> None:
+    several = store_of(tmp_path)
+    pixels = np.dstack([make.photo(40, 60), make.photo(40, 60, 2)[..., 0]])
+    pixels[:20, :, 3] = 0
+    payload = codecs.get("web").encode(pixels, 60)
+    decoded = codecs.get("web").decode(payload)
+    digest = several.keep(payload)
+
+    def shown(extension: str, width: int | None = None) -> Any:
+        data = several.get(digest, extension, width)
+        assert data
+        return np.asarray(Image.open(io.BytesIO(data)))
+
+    np.testing.assert_array_equal(shown("png"), decoded)
+    np.testing.assert_array_equal(shown("webp")[..., 3], pixels[..., 3])
+    small = shown("png", 30)
+    assert small.shape == (20, 30, 4)
+    assert small[:8, :, 3].max() <= 2  # the filter's ringing
+    flat = shown("jpg")  # has no alpha: over white
+    assert flat.shape == (40, 60, 3)
+    assert flat[:16].min() > 240
+
+
 def test_errors_are_not_kept(tmp_path: Path, make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     several = store_of(tmp_path)
     digest = several.keep(codecs.get("web").encode(make.photo(16, 16), 50))
