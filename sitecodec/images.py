@@ -164,7 +164,7 @@ def avif(pixels: Pixels, quality: int, speed: int = 6) -> bytes:
 
 def lossless(pixels: Pixels) -> Lossless:
     """The smaller of a lossless WebP and a PNG (with a palette if 256 colours suffice)."""
-    image = Image.fromarray(pixels)
+    image = Image.fromarray(_cleared(pixels))
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", lossless=True, quality=80, method=4)
     return min(Lossless("webp", buffer.getvalue()), png(pixels), key=lambda file: len(file.data))
@@ -172,6 +172,7 @@ def lossless(pixels: Pixels) -> Lossless:
 
 def png(pixels: Pixels) -> Lossless:
     """An optimised PNG, with a palette if 256 colours suffice."""
+    pixels = _cleared(pixels)
     image = Image.fromarray(pixels)
     options = {}
     if pixels.shape[2] == 4:
@@ -184,6 +185,13 @@ def png(pixels: Pixels) -> Lossless:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", optimize=True, **options)
     return Lossless("png", buffer.getvalue())
+
+
+def _cleared(pixels: Pixels) -> Pixels:
+    """The picture with nothing where it is transparent: what costs least without loss."""
+    if pixels.shape[2] == 3:
+        return pixels
+    return np.where(pixels[..., 3:] > 0, pixels, np.uint8(0))
 
 
 def _with_palette(pixels: Pixels) -> tuple[Image.Image, bytes]:

@@ -136,6 +136,14 @@ def test_lossless_files_keep_alpha(make, photo):
     assert len(images.png(few).data) < len(make.file(Image.fromarray(few), optimize=True))
 
 
+def test_what_is_invisible_costs_nothing_without_loss(photo):
+    alpha = np.zeros((*photo.shape[:2], 1), np.uint8)
+    alpha[40:90, 30:99] = 255
+    full, empty = np.dstack([photo, alpha]), np.dstack([photo * (alpha > 0), alpha])
+    assert images.png(full) == images.png(empty)
+    assert images.lossless(full) == images.lossless(empty)
+
+
 def test_the_visible_part_says_how_flat_a_picture_is(photo):
     alpha = np.zeros((*photo.shape[:2], 1), np.uint8)
     alpha[:, :100] = 255
