@@ -21,7 +21,7 @@ from PIL import Image
 
 from sitecodec import codecs, models
 from sitecodec.payload import read_header
-from tests.browser.looking import PIXELS, REPORT, SEEN, digest, same_with_alpha, visit_twice
+from tests.browser.looking import PIXELS, REPORT, SEEN, digest, report, same_with_alpha, visit_twice
 from tests.browser.serving import serving
 from tests.conftest import make_photo, make_text
 
@@ -136,13 +136,17 @@ def test_firefox_shows_the_same_pixels(pictures, posted, tmp_path):
     check(visits, payloads)
 
 
-def test_what_lies_behind_shows_through(page, site):
+@pytest.mark.parametrize("streamed", [False, True])
+def test_what_lies_behind_shows_through(page, site, streamed):
     """A screenshot over a colour: the bitmap's alpha is really used."""
     payload = (GOLDENS / "cutout-1.slat").read_bytes()
     behind = np.array([0, 160, 90])
     style = "<style>body { margin: 0; background: rgb(0 160 90) } p { display: none }</style>"
     site.page("index.html", style + site.add("cutout", payload))
+    if streamed:
+        site.change(("STREAMED = 2e6", "STREAMED = 0"))
     visit_twice(page, site.url)
+    assert [seen["bytes"] for seen in report(page)["log"]] == [len(payload)]
     page.evaluate("document.images[0].decode()")
     pixels = codecs.get("web").decode(payload).astype(float)
     share = pixels[..., 3:] / 255
