@@ -14,11 +14,13 @@ from urllib.parse import quote, unquote
 import pytest
 from PIL import Image
 
+from sitecodec import assets as asset_files
 from sitecodec import codecs, manifest
+from sitecodec import site as site_module
 from sitecodec.errors import SettingsError, SiteError
 from sitecodec.html import scan
 from sitecodec.settings import Settings
-from sitecodec.site import Summary, rewrite_site
+from sitecodec.site import Summary, rewrite_site, with_widths
 
 PHOTOS = ("a", "b", "c")
 
@@ -435,6 +437,66 @@ def test_what_cannot_be_written_leaves_pages_whole(site: Path, settings: Setting
     with pytest.raises(SiteError, match=r"cannot write .+; free some space"):
         rewrite_site(site, settings)
     assert (site / "index.html").read_text() == page
+
+
+@pytest.mark.parametrize("held", [0, 10**9])
+def test_a_page_that_changes_while_images_are_encoded_is_not_written_over(
+    site: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, held: int
+) -> None:
+    monkeypatch.setattr(site_module, "_HELD", held)
+    page = site / "index.html"
+    page.write_text("<p>a<img src=images/a.png>")
+    changed = "<p>b<img src=images/a.png>"
+    with pytest.raises(SiteError, match=r"index.html changed while images were encoded"):
+        rewrite_site(
+            site, settings, progress=lambda *_: page.write_text("<p>b<img src=images/a.png>")
+        )
+    assert page.read_text() == changed
+
+
+def test_pages_may_be_written_where_they_stand(
+    site: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = "<title>t</title><p><img src=images/a.png><img src=images/b.png>"
+    trees = []
+    for fresh, held in ((False, 10**9), (True, 10**9), (True, 0)):
+        monkeypatch.setattr(site_module, "_HELD", held)
+        (site / "index.html").write_text(text)
+        number = (site / "index.html").stat().st_ino
+        rewrite_site(site, settings, fresh=fresh)
+        assert ((site / "index.html").stat().st_ino == number) == fresh
+        trees.append(tree(site))
+    assert trees[0] == trees[1] == trees[2]
+    asset_files.overwrite(str(site / "index.html"), b"short")
+    assert (site / "index.html").read_bytes() == b"short"
+
+
+def test_what_others_read_of_a_page_is_left_alone(site: Path, settings: Settings) -> None:
+    """Open Graph, Twitter cards, linked data, feeds: addresses that other sites have fetched."""
+    head = (
+        '<meta property="og:image" content="https://example.org/images/a.png">'
+        '<meta name="twitter:image" content="/images/a.png"><link rel=icon href=images/a.png>'
+        '<script type="application/ld+json">{"image": "images/a.png", "x": "<img src=a.png>"}'
+        "</script>"
+    )
+    body = "<body><a href=images/a.png><img src=images/a.png></a>"
+    feed = "<rss>&lt;img src=images/a.png&gt;<img src='images/a.png'/></rss>"
+    (site / "index.html").write_text(f"<html><head><title>t</title>{head}</head>{body}")
+    (site / "feed.xml").write_text(feed)
+    (site / "data.json").write_text('{"image": "images/a.png"}')
+    rewrite_site(site, replace(settings, originals="drop"))
+    new = (site / "index.html").read_text()
+    assert head in new
+    assert "<body><a href=images/a.png><picture" in new
+    assert (site / "feed.xml").read_text() == feed
+    assert (site / "images/a.png").is_file()  # which is why 'drop' keeps it
+
+
+def test_widths_follow_the_theme_and_end_at_1920() -> None:
+    assert with_widths(Settings(), 760).widths == (380, 760, 1520)
+    assert with_widths(Settings(), 1200).widths == (600, 1200, 1920)
+    assert with_widths(Settings(), 0).widths == (480, 960, 1920)
+    assert with_widths(Settings(widths=(50,)), 760).widths == (50,)
 
 
 def test_wrong_use(site: Path, settings: Settings, tmp_path: Path) -> None:
