@@ -85,18 +85,23 @@ def may_name_asset(address: str) -> bool:
 
 
 def overwrite(path: str, data: bytes) -> None:
-    """Write over a file where it stands. Raises SiteError.
+    """Write over a file where it stands, unless it has another name too. Raises SiteError.
 
     A build that is stopped may leave a part of it: this is for pages that the same build has made.
     """
     try:
         with open(path, "r+b", buffering=0) as file:  # noqa: PTH123 - of a string, for each page
-            written = 0
-            while written < len(data):
-                written += file.write(memoryview(data)[written:])
-            file.truncate()
+            if os.fstat(file.fileno()).st_nlink == 1:
+                written = 0
+                while written < len(data):
+                    written += file.write(memoryview(data)[written:])
+                file.truncate()
+                return
+    except PermissionError:  # that of the folder may do
+        pass
     except OSError as error:
         raise _not_written(path, error) from error
+    write_file(Path(path), data)
 
 
 def write_file(path: Path, data: bytes) -> None:

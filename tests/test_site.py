@@ -469,6 +469,10 @@ def test_pages_may_be_written_where_they_stand(
     assert trees[0] == trees[1] == trees[2]
     asset_files.overwrite(str(site / "index.html"), b"short")
     assert (site / "index.html").read_bytes() == b"short"
+    os.link(site / "index.html", site / "other.html")
+    asset_files.overwrite(str(site / "index.html"), b"of one name only")
+    assert (site / "index.html").read_bytes() == b"of one name only"
+    assert (site / "other.html").read_bytes() == b"short"
 
 
 def test_what_others_read_of_a_page_is_left_alone(site: Path, settings: Settings) -> None:
