@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 
 from sitecodec.outcome import Outcome, Variant, pack, unpack
 
+scores = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 variants = st.builds(
     Variant,
     format=st.sampled_from(["slat", "avif", "webp", "png", "jpeg"]),
     width=st.integers(0, 2**31),
     height=st.integers(0, 2**31),
     data=st.binary(max_size=50),
-    score=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+    score=scores,
     quality=st.floats(0, 100),
 )
 outcomes = st.builds(
@@ -23,6 +24,8 @@ outcomes = st.builds(
     source_bytes=st.integers(0, 2**40),
     variants=st.lists(variants, max_size=3).map(tuple),
     reason=st.text(max_size=40),
+    score=scores,
+    worst_tile=scores,
 )
 
 
