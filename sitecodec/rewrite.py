@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from sitecodec import assets, css, files, html, markup, srcset, urls
 from sitecodec.errors import SiteError
@@ -31,8 +30,7 @@ _Span: TypeAlias = tuple[int, int, bytes]
 _Size: TypeAlias = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class Offers:
+class Offers(NamedTuple):
     """What pages are to offer. All by site path."""
 
     site: Path
@@ -42,13 +40,13 @@ class Offers:
     script: str
     """The script that pages with pictures load; '' for none."""
 
-    placeholders: Mapping[str, str] = field(default_factory=dict)
+    placeholders: Mapping[str, str]
     """CSS declarations that stand in for images while they load."""
 
-    left: Collection[str] = ()
+    left: Collection[str]
     """The images that are whole, and stay as they are."""
 
-    sizes: dict[str, _Size | None] = field(default_factory=dict)
+    sizes: dict[str, _Size | None]
     """Width and height of images that were looked at for them."""
 
     generative: bool = False

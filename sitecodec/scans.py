@@ -14,7 +14,6 @@ import json
 import re
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,8 +64,7 @@ def content_width(page: bytes) -> int:
     return next((width for mark, width in _THEMES if mark in page), 0)
 
 
-@dataclass(frozen=True)
-class Memory:
+class Memory(NamedTuple):
     """The scans of the pages of a site, as plain values by the hashes of the pages."""
 
     store: Store
@@ -76,7 +74,8 @@ class Memory:
     earlier: dict[str, Any]
     """Those of the last build."""
 
-    seen: dict[str, Any] = field(default_factory=dict)
+    seen: dict[str, Any]
+    """Those of this one."""
 
     def scan(self, data: bytes) -> Scan:
         """The same as `scan`, remembered."""
@@ -101,12 +100,12 @@ def recall(store: Store, names: Iterable[str]) -> Memory:
     try:
         name = key("scans", sys.version, _code(), *map(_bytes, names))
     except OSError:  # an installation without our sources
-        return Memory(store, "", {})
+        return Memory(store, "", {}, {})
     try:
         earlier = json.loads(store.get(name) or b"{}")
     except ValueError:
         earlier = {}
-    return Memory(store, name, earlier if isinstance(earlier, dict) else {})
+    return Memory(store, name, earlier if isinstance(earlier, dict) else {}, {})
 
 
 @functools.cache

@@ -99,7 +99,7 @@ def rewrite_site(
     script = _script(site, settings, account)
     placeholders = _placeholders(site, settings, encoded)
     offers = Offers(
-        *(site, root, encoded, template, script, placeholders, findings.rows),
+        *(site, root, encoded, template, script, placeholders, findings.rows, {}),
         generative=settings.codec == "sd",
         fresh=fresh,
     )

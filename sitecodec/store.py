@@ -14,8 +14,8 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from sitecodec.errors import StoreError
 
@@ -38,8 +38,7 @@ _DAY = 86_400.0
 _ORPHAN_AGE = 3_600.0
 
 
-@dataclass(frozen=True)
-class Usage:
+class Usage(NamedTuple):
     """A number of entries and the bytes that they take on disk."""
 
     entries: int
@@ -58,8 +57,7 @@ def key(*parts: str | bytes) -> str:
     return hashlib.sha256(b"".join(hashed)).hexdigest()
 
 
-@dataclass(frozen=True)
-class Store:
+class Store(NamedTuple):
     """The store in the folder `root`, which is made by the first `put`."""
 
     root: Path
@@ -249,8 +247,7 @@ class Store:
         ]
 
 
-@dataclass(frozen=True)
-class _Entry:
+class _Entry(NamedTuple):
     key: str
     path: Path
     size: int

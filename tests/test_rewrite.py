@@ -353,7 +353,7 @@ def test_not_one_other_byte_of_any_document_changes(text: str, broken: bool) -> 
         (site / "p.html").write_bytes(data)
         asset = Asset({"avif": "a/s.avif", "jpeg": "a/s.jpg"}, 120, 80, {"avif": 9, "jpeg": 9}, {})
         images = {"i/small.png": assets.Image(120, 80, (asset,))}
-        offers = Offers(site, "/", images, load_template(), "", left=images)
+        offers = Offers(site, "/", images, load_template(), "", {}, images, {})
         page = survey(site, "p.html", "/", Settings(asset_dir="a"), {}, Findings())
         changed = page is not None and rewrite(offers, page)
         new = (site / "p.html").read_bytes()

@@ -96,7 +96,7 @@ def test_a_page_of_another_kind_is_read(tmp_path: Path):
     memory.scan(PAGE)
     for values in ([], {}, None, [[[], None, None]], [[[[1]], None, None], [], [], 0, 0]):
         damaged = dict.fromkeys(memory.seen, values)
-        assert scans.Memory(Store(tmp_path), "", damaged).scan(PAGE) == scans.scan(PAGE)
+        assert scans.Memory(Store(tmp_path), "", damaged, {}).scan(PAGE) == scans.scan(PAGE)
 
 
 def test_a_store_that_cannot_be_written_is_no_error(tmp_path: Path):
