@@ -112,6 +112,8 @@ class Serving:
                 )
             elif there and gone and self._server and docs:
                 _watch_again(self._server, docs)
+            if not there and self._server:
+                _show_what_was_built(self._server)
             gone = not there
 
     def _changed(self) -> None:
@@ -148,6 +150,17 @@ class Serving:
             self._own = None
 
 
+_EPOCHS = ("_epoch_cond", "_rebuild_cond", "_visible_epoch", "_wanted_epoch")
+
+
+def _show_what_was_built(server: Any) -> None:  # noqa: ANN401 - of either host
+    """Let pages be served after a build that failed: they wait for one that does not."""
+    if all(hasattr(server, name) for name in _EPOCHS):
+        with server._rebuild_cond, server._epoch_cond:
+            server._wanted_epoch = server._visible_epoch
+            server._epoch_cond.notify_all()
+
+
 def _watch_again(server: Any, folder: Path) -> None:  # noqa: ANN401 - of either host
     """Have a folder that came back built, and watched: the observer ended with what was there."""
     if not all(hasattr(server, name) for name in ("_rebuild_cond", "_want_rebuild")):
@@ -167,8 +180,7 @@ def _reloader(server: Any) -> Callable[[], None] | None:  # noqa: ANN401 - of ei
     Its own way is a new 'epoch' after each build. Another build would find nothing changed, so
     only the epoch is moved on; where a host has none, pages get a script of ours instead.
     """
-    names = ("_epoch_cond", "_rebuild_cond", "_visible_epoch", "_wanted_epoch")
-    if not all(hasattr(server, name) for name in names):
+    if not all(hasattr(server, name) for name in _EPOCHS):
         return None
 
     def reload() -> None:

@@ -141,6 +141,9 @@ def test_bad_images_and_no_docs_folder_are_a_line_each_and_the_server_goes_on(
         # The whole docs folder, which the host looks at no longer once it is gone.
         (project / "docs").rename(project / "away")
         server.until("WARNING .*docs is gone; put it back")
+        with (project / "mkdocs.yml").open("a") as config:  # a build that fails
+            config.write("\n# changed\n")
+        server.until("An error happened during the rebuild")
         assert b"<h1" in server.fetch("docs/")
         assert server.fetch("_sitecodec/")
         (project / "away").rename(project / "docs")
