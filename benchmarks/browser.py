@@ -27,7 +27,9 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 from visiting import REPORT
 
-from sitecodec import codecs, engine, images, worker
+from sitecodec import codecs, engine
+from sitecodec.encoding import images
+from sitecodec.site import worker
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser

@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from sitecodec import engine, images, metrics
+from sitecodec import engine
 from sitecodec.codecs import aim, alpha
 from sitecodec.codecs.web import WebCodec
-from sitecodec.conventional import matching_avif
+from sitecodec.encoding import images, metrics
+from sitecodec.encoding.conventional import matching_avif
+from sitecodec.encoding.trials import measured
 from sitecodec.errors import SettingsError
 from sitecodec.settings import Settings
-from sitecodec.trials import measured
 
 if TYPE_CHECKING:
     from sitecodec.codecs import Pixels

@@ -18,10 +18,10 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sitecodec import images
 from sitecodec.codecs.web import WebCodec
+from sitecodec.encoding import images
+from sitecodec.encoding.jobs import Job, Outcome, run
 from sitecodec.errors import SitecodecError
-from sitecodec.jobs import Job, Outcome, run
 from sitecodec.settings import Settings
 from sitecodec.store import Store
 

@@ -30,7 +30,7 @@ import numpy as np
 from PIL import Image
 
 from sitecodec import codecs
-from sitecodec.pictures import Pictures
+from sitecodec.preview.pictures import Pictures
 from sitecodec.store import Store
 
 CLIENTS = 32
@@ -41,7 +41,8 @@ LIMITS = {"p50": 3.0, "p99": 15.0, "refusal": 100.0, "save": 2.5, "memory": 600.
 SERVER = """
 import sys, threading
 from pathlib import Path
-from sitecodec import serving, site_app
+from sitecodec.preview import serving
+from sitecodec.preview import site_app
 from sitecodec.preview import Preview
 from sitecodec.settings import Settings
 root = Path(sys.argv[1])

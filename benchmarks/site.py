@@ -141,7 +141,7 @@ def idle() -> float:
 
 def avif(project: Path) -> float:
     """The peer: CPU seconds per megapixel for one AVIF of a few of the photographs."""
-    from sitecodec import images
+    from sitecodec.encoding import images
 
     seconds = pixels = 0.0
     for path in sorted((project / "docs/images").glob("*.jpg"))[:20]:
@@ -162,7 +162,7 @@ def variants(site: Path) -> float:
 
 
 def scanning(pages: list[Path]) -> bool:
-    from sitecodec import html
+    from sitecodec.page import html
 
     documents = [page.read_bytes() for page in pages]
     size = sum(map(len, documents)) / 1e6

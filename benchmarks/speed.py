@@ -111,7 +111,8 @@ def coders() -> dict[str, Coder]:
     """(encode, decode) of each codec at a quality that gives similar bytes."""
     from PIL import AvifImagePlugin
 
-    from sitecodec import codecs, images
+    from sitecodec import codecs
+    from sitecodec.encoding import images
 
     AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # of the decoder; `images.avif` sets the encoder's
     web = codecs.get("web")
@@ -191,7 +192,7 @@ def child(action: str, source: str, output: str) -> int:
         Image.fromarray(texture(*LARGE)).save(output, compress_level=1)
         print(json.dumps({}))
         return 0
-    from sitecodec import images
+    from sitecodec.encoding import images
 
     codec_name, part = action.split("-")
     encode, decode = coders()[codec_name]

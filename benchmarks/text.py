@@ -18,7 +18,8 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from sitecodec import codecs, images, variants
+from sitecodec import codecs
+from sitecodec.encoding import images, variants
 from sitecodec.settings import Settings
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sitecodec import codecs, images, worker
+from sitecodec import codecs
+from sitecodec.encoding import images
+from sitecodec.site import worker
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page

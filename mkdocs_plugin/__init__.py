@@ -1,1 +1,1 @@
-"""The MkDocs plugin: a thin adapter around sitecodec.site."""
+"""The MkDocs plugin: a thin adapter around sitecodec.site.build."""

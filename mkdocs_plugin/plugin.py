@@ -1,4 +1,4 @@
-"""The MkDocs plugin: hands the finished site to sitecodec.site.rewrite_site, and reports."""
+"""The MkDocs plugin: hands the finished site to sitecodec.site.build.rewrite_site, and reports."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from mkdocs_plugin.serve import Serving
 from sitecodec.errors import SitecodecError
 from sitecodec.progress import progress_bar
 from sitecodec.settings import Settings
-from sitecodec.site import rewrite_site
-from sitecodec.summary import table
+from sitecodec.site.build import rewrite_site
+from sitecodec.site.summary import table
 
 if TYPE_CHECKING:
     from mkdocs.livereload import LiveReloadServer

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sitecodec.preview import Preview
+    from sitecodec.preview.preview import Preview
     from sitecodec.settings import Settings
 
 # A child of "mkdocs", as the plugin's own is.
@@ -51,8 +51,8 @@ class Serving:
         self, site: Path, settings: Settings, base_path: str, refused: dict[str, str]
     ) -> None:
         """A build is done. Raises SettingsError for bad templates."""
-        from sitecodec.preview import Preview
-        from sitecodec.serving import warnings_to
+        from sitecodec.preview.preview import Preview
+        from sitecodec.preview.serving import warnings_to
 
         if self._preview is None:
             self._open.enter_context(warnings_to(lambda line: log.warning("sitecodec: %s", line)))
@@ -67,9 +67,9 @@ class Serving:
 
     def mount(self, server: Any, bound: str) -> None:  # noqa: ANN401 - of either host
         """Put the preview around the app of the live-reload server, before it starts."""
-        from sitecodec.preview import PREFIX
-        from sitecodec.serving import url_of
-        from sitecodec.site_app import around
+        from sitecodec.preview.preview import PREFIX
+        from sitecodec.preview.serving import url_of
+        from sitecodec.preview.site_app import around
 
         if self._preview is None:
             return
@@ -123,9 +123,9 @@ class Serving:
     def _serve_ourselves(self) -> None:
         """Live reload is off, so there is no server to mount in: start one of our own."""
         from sitecodec.errors import SitecodecError
-        from sitecodec.own_host import guarded
-        from sitecodec.serving import create_server, url_of
-        from sitecodec.site_app import around, site_app
+        from sitecodec.preview.own_host import guarded
+        from sitecodec.preview.serving import create_server, url_of
+        from sitecodec.preview.site_app import around, site_app
 
         preview = self._preview
         if preview is None or preview.site is None or self._mounted:

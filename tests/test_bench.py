@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import AvifImagePlugin, Image
 
-from sitecodec import bench, codecs, images, metrics
+from sitecodec import bench, codecs
 from sitecodec.bench import Point, Results, measure
 from sitecodec.codecs.web import WebCodec
+from sitecodec.encoding import images, metrics
 from sitecodec.errors import SitecodecError
 from sitecodec.settings import Settings
 

@@ -44,7 +44,10 @@ def test_importing_loads_no_heavy_package():
 
 
 def test_the_library_never_imports_mkdocs_or_torch():
-    modules = "cli, site, jobs, gate, images, metrics, store, markup, html, codecs.web, engine"
+    modules = (
+        "cli, site.build, encoding.jobs, encoding.gate, encoding.images, encoding.metrics, store, "
+        "page.markup, page.html, codecs.web, engine"
+    )
     code = f"""
 import importlib, sys
 for name in {modules!r}.split(", "):

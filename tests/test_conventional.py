@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from sitecodec import conventional, images, metrics
+from sitecodec.encoding import conventional, images, metrics
 
 
 def matching(picture, target, *args, **options):

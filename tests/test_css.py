@@ -1,4 +1,4 @@
-"""sitecodec.css: backgrounds are found as a browser finds them, and nothing else is touched."""
+"""sitecodec.page.css: backgrounds are found as a browser finds them, nothing else is touched."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sitecodec import css
+from sitecodec.page import css
 
 
 def offered(text: str, only: str = "") -> str:

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from sitecodec import gate, images, metrics
 from sitecodec.codecs.web import WebCodec
+from sitecodec.encoding import gate, images, metrics
+from sitecodec.encoding.trials import Trial
 from sitecodec.settings import Settings
-from sitecodec.trials import Trial
 
 HUGE = 10**9
 CODEC = WebCodec()

@@ -1,4 +1,4 @@
-"""sitecodec.headers: what hosts' configuration files ask for."""
+"""sitecodec.site.headers: what hosts' configuration files ask for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sitecodec import headers
+from sitecodec.site import headers
 
 
 def found(site, path, name="x-a"):

@@ -1,4 +1,4 @@
-"""sitecodec.hosting: what a host's set-up still needs, and silence where nothing is known."""
+"""sitecodec.site.hosting: what a host's set-up still needs, and silence where nothing is known."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from sitecodec import hosting, worker
 from sitecodec.settings import Settings
-from sitecodec.site import rewrite_site
-from sitecodec.summary import table
+from sitecodec.site import hosting, worker
+from sitecodec.site.build import rewrite_site
+from sitecodec.site.summary import table
 
 FOLDER = "assets/sitecodec"
 GOOD = (

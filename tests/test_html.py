@@ -1,4 +1,4 @@
-"""sitecodec.html: images are found as a browser finds them, and nothing else is ever touched."""
+"""sitecodec.page.html: images are found as a browser finds them, nothing else is touched."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sitecodec.html import Image, scan, splice
+from sitecodec.page.html import Image, scan, splice
 
 
 def sources(data: bytes) -> list[str | None]:

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from sitecodec import images
+from sitecodec.encoding import images
 from sitecodec.errors import ImageError
 
 LIMIT = 50_000_000

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sitecodec import codecs, images, jobs, metrics, store
+from sitecodec import codecs, store
+from sitecodec.encoding import images, jobs, metrics
+from sitecodec.encoding.jobs import Job, Outcome
 from sitecodec.errors import ImageError
-from sitecodec.jobs import Job, Outcome
 from sitecodec.settings import Settings
 from sitecodec.store import Store
 
@@ -259,7 +260,7 @@ def test_settings_that_do_not_matter_are_not(folder):
 WARM = """
 import json, sys
 from pathlib import Path
-from sitecodec import jobs
+from sitecodec.encoding import jobs
 from sitecodec.settings import Settings
 from sitecodec.store import Store
 

@@ -1,4 +1,4 @@
-"""sitecodec.markup: what takes the place of an image tag."""
+"""sitecodec.page.markup: what takes the place of an image tag."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sitecodec import markup
 from sitecodec.errors import SettingsError
-from sitecodec.html import scan
-from sitecodec.markup import Picture, Source, load_template, more_sources, render, sized
+from sitecodec.page import markup
+from sitecodec.page.html import scan
+from sitecodec.page.markup import Picture, Source, load_template, more_sources, render, sized
 
 PICTURE = Picture(
     sources=(

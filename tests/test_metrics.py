@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sitecodec import images, metrics
+from sitecodec.encoding import images, metrics
 
 
 def distort(pixels, quality=40):

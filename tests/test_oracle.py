@@ -1,4 +1,4 @@
-"""Where images are: sitecodec.html against lol-html, with which Cloudflare rewrites pages.
+"""Where images are: sitecodec.page.html against lol-html, with which Cloudflare rewrites pages.
 
 lol-html streams bytes as we do: its output shows to the byte which tags it took for images.
 """
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from sitecodec.html import scan, splice
+from sitecodec.page.html import scan, splice
 
 lolhtml = pytest.importorskip("lolhtml", reason="python-lolhtml is not installed")
 

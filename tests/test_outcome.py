@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sitecodec.outcome import Outcome, Variant, pack, unpack
+from sitecodec.encoding.outcome import Outcome, Variant, pack, unpack
 
 scores = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 variants = st.builds(

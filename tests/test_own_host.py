@@ -1,4 +1,4 @@
-"""sitecodec.own_host: names of this machine, and nothing that looks like one."""
+"""sitecodec.preview.own_host: names of this machine, and nothing that looks like one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from sitecodec import own_host
+from sitecodec.preview import own_host
 
 OWN = ["127.0.0.1", "127.0.0.1:8000", "localhost", "LocalHost:1", "localhost.", "[::1]:80", "[::1]"]
 

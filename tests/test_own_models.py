@@ -10,10 +10,11 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from sitecodec import models, worker
+from sitecodec import models
 from sitecodec.cli import main
 from sitecodec.errors import ModelError
 from sitecodec.models import own
+from sitecodec.site import worker
 
 pytest.importorskip("torch", reason="torch is not installed")
 

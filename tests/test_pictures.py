@@ -1,4 +1,4 @@
-"""sitecodec.pictures: decoded once, kept on disk and in memory, within bounds."""
+"""sitecodec.preview.pictures: decoded once, kept on disk and in memory, within bounds."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sitecodec import codecs, pictures
+from sitecodec import codecs
 from sitecodec.errors import ModelError, PayloadError
-from sitecodec.pictures import BusyError, Pictures
+from sitecodec.preview import pictures
+from sitecodec.preview.pictures import BusyError, Pictures
 from sitecodec.store import Store
 
 

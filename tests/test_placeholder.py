@@ -1,4 +1,4 @@
-"""sitecodec.placeholder: small, of the right colours, and remembered."""
+"""sitecodec.site.placeholder: small, of the right colours, and remembered."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sitecodec import assets, placeholder
 from sitecodec.codecs.web import WebCodec
-from sitecodec.html import scan
+from sitecodec.page.html import scan
 from sitecodec.settings import Settings
-from sitecodec.site import rewrite_site
+from sitecodec.site import assets, placeholder
+from sitecodec.site.build import rewrite_site
 from sitecodec.store import Store
 
 
@@ -108,7 +108,7 @@ def test_a_site_with_placeholders(tmp_path: Path, make: Any) -> None:
     (site / "index.html").write_text(page)
     code = (
         "import sys; from pathlib import Path\n"
-        "from sitecodec.settings import Settings; from sitecodec.site import rewrite_site\n"
+        "from sitecodec.settings import Settings; from sitecodec.site.build import rewrite_site\n"
         "s = Settings(store=Path(sys.argv[2]), placeholder='blur')\n"
         "assert rewrite_site(Path(sys.argv[1]), s).rewritten == 1\n"
         "heavy = {'numpy', 'PIL', 'wasmtime'} & sys.modules.keys(); assert not heavy, heavy\n"

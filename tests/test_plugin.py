@@ -24,7 +24,7 @@ from mkdocs.plugins import get_plugins
 
 from mkdocs_plugin.config import SitecodecConfig
 from mkdocs_plugin.plugin import SitecodecPlugin
-from sitecodec.html import scan
+from sitecodec.page.html import scan
 from sitecodec.settings import Settings
 
 NAMES = ["a.png", "sp ace.png", "per%20cent.png", "semi;colon.png", "\u00fcn\u00ef.png", "(p).png"]

@@ -5,11 +5,12 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from sitecodec import audits, manifest, report
 from sitecodec.cli import main
 from sitecodec.errors import SettingsError, SiteError
+from sitecodec.report import audits, report
 from sitecodec.settings import Settings
-from sitecodec.site import rewrite_site
+from sitecodec.site import manifest
+from sitecodec.site.build import rewrite_site
 
 FOLDER = "assets/sitecodec"
 PAGE = (

@@ -1,4 +1,4 @@
-"""sitecodec.rewrite: the author's own pictures, CSS, and images that stay, on real builds."""
+"""sitecodec.site.rewrite: the author's own pictures, CSS, and images that stay, on real builds."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from hypothesis import settings as settings_of_hypothesis
 from hypothesis import strategies as st
 from PIL import Image
 
-from sitecodec import assets
-from sitecodec.assets import Asset
-from sitecodec.findings import Findings
-from sitecodec.html import scan, styles
-from sitecodec.markup import load_template
-from sitecodec.rewrite import Offers, rewrite
+from sitecodec.page.html import scan, styles
+from sitecodec.page.markup import load_template
 from sitecodec.settings import Settings
-from sitecodec.site import Summary, rewrite_site
-from sitecodec.survey import survey
+from sitecodec.site import assets
+from sitecodec.site.assets import Asset
+from sitecodec.site.build import Summary, rewrite_site
+from sitecodec.site.findings import Findings
+from sitecodec.site.rewrite import Offers, rewrite
+from sitecodec.site.survey import survey
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sitecodec import scans
+from sitecodec.site import scans
 from sitecodec.store import Store
 
 PAGE = (

@@ -8,13 +8,14 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed (extra 'torch')")
 pytest.importorskip("diffusers", reason="diffusers is not installed (extra 'torch')")
 
-from sitecodec import metrics, payload
+from sitecodec import payload
 from sitecodec.codecs.sd import SdCodec
+from sitecodec.encoding import metrics
 from sitecodec.errors import ModelError, PayloadError, SettingsError
 from sitecodec.models import adding, registry
 from sitecodec.sd import container, gate, grid, loading, networks, palette
 from sitecodec.settings import Settings
-from sitecodec.site import rewrite_site
+from sitecodec.site.build import rewrite_site
 from tests import sd_models
 
 
@@ -255,7 +256,9 @@ def site(make, tmp_path):
 
 def test_a_site_s_payloads_are_held_to_the_stricter_gate(site, monkeypatch):
     folder, settings = site
-    monkeypatch.setattr("sitecodec.gate.WORTH_IT", 50)  # a trained minute does not beat AVIF
+    monkeypatch.setattr(
+        "sitecodec.encoding.gate.WORTH_IT", 50
+    )  # a trained minute does not beat AVIF
     (row,) = rewrite_site(folder, settings).images
     assert row.payload is None
     assert row.reason.startswith(("skin, perhaps a face: ", "worst tile "))
@@ -265,9 +268,9 @@ def test_a_site_s_payloads_are_held_to_the_stricter_gate(site, monkeypatch):
 
 def test_a_site_says_what_is_generative_and_asks_no_visitor_to_decode_it(site, monkeypatch):
     folder, settings = site
-    monkeypatch.setattr("sitecodec.gate.WORTH_IT", 50)
+    monkeypatch.setattr("sitecodec.encoding.gate.WORTH_IT", 50)
     monkeypatch.setattr("sitecodec.sd.gate.judge", lambda *_: gate.Verdict("", 50.0, 1.0, 100.0))
-    monkeypatch.setattr("sitecodec.trials.Trial.level", lambda *_: 100.0)
+    monkeypatch.setattr("sitecodec.encoding.trials.Trial.level", lambda *_: 100.0)
     (row,) = rewrite_site(folder, settings).images
     assert row.payload
     assert row.avif

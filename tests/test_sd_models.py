@@ -65,7 +65,7 @@ def test_without_torch_it_is_said_what_to_install(tmp_path):
 
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "from sitecodec.cli import main\n"
+        "from sitecodec.cli.commands import main\n"
         "main(['models', 'add', 'x', '--from', sys.argv[1]])"
     )
     done = subprocess.run(

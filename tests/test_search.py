@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sitecodec import search
+from sitecodec.encoding import search
 
 TYPICAL = search.curve((-28.8, -9.1, 12.0, 30.2, 47.8, 62.2, 72.5, 79.2, 84.0, 88.0, 92.8))
 RISING = st.lists(st.floats(0, 8), min_size=101, max_size=101).map(np.cumsum)

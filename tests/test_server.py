@@ -1,4 +1,4 @@
-"""sitecodec.server: over real sockets, with real payloads and with everything hostile."""
+"""sitecodec.preview.server: over real sockets, with real payloads and with everything hostile."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sitecodec import codecs, own_host, server, serving, site, site_app
-from sitecodec import preview as preview_module
+from sitecodec import codecs
 from sitecodec.codecs.web import WebCodec
 from sitecodec.payload import Header, pack
-from sitecodec.preview import Preview
+from sitecodec.preview import own_host, server, serving, site_app
+from sitecodec.preview import preview as preview_module
+from sitecodec.preview.preview import Preview
 from sitecodec.settings import Settings
+from sitecodec.site import build as site
 
 SECRET = b"a secret beside the site"
 

@@ -1,4 +1,4 @@
-"""sitecodec.serving: the commands' own part; what is served has tests of its own."""
+"""sitecodec.preview.serving: the commands' own part; what is served has tests of its own."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 from werkzeug.test import Client
 
-from sitecodec import serving
 from sitecodec.errors import SitecodecError, SiteError
-from sitecodec.site_app import site_app
+from sitecodec.preview import serving
+from sitecodec.preview.site_app import site_app
 
 
 def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_the_built_site_is_found(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="no such signal")
 def test_serve_answers_and_ctrl_c_ends_it(tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("<p>Hello")
-    code = "from sitecodec.cli import main; main()"
+    code = "from sitecodec.cli.commands import main; main()"
     command = [sys.executable, "-c", code, "serve", str(tmp_path), "--port", "0"]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     try:

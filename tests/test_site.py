@@ -1,4 +1,4 @@
-"""sitecodec.site: whole sites are rewritten with real encodes, and nothing is lost or touched."""
+"""sitecodec.site.build: whole sites are rewritten with real encodes, nothing is lost."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from urllib.parse import quote, unquote
 import pytest
 from PIL import Image
 
-from sitecodec import assets as asset_files
-from sitecodec import codecs, manifest
-from sitecodec import site as site_module
+from sitecodec import codecs
 from sitecodec.errors import SettingsError, SiteError
-from sitecodec.html import scan
+from sitecodec.page.html import scan
 from sitecodec.settings import Settings
-from sitecodec.site import Summary, rewrite_site, with_widths
+from sitecodec.site import assets as asset_files
+from sitecodec.site import build as site_module
+from sitecodec.site import manifest
+from sitecodec.site.build import Summary, rewrite_site, with_widths
 
 PHOTOS = ("a", "b", "c")
 
@@ -522,7 +523,7 @@ def test_a_warm_build_imports_neither_numpy_nor_pillow_nor_the_engine(
     (site / "index.html").write_text(page)
     code = (
         "import sys; from pathlib import Path\n"
-        "from sitecodec.settings import Settings; from sitecodec.site import rewrite_site\n"
+        "from sitecodec.settings import Settings; from sitecodec.site.build import rewrite_site\n"
         "s = rewrite_site(Path(sys.argv[1]), Settings(store=Path(sys.argv[2])))\n"
         "assert s.rewritten == 1 and len(s.encoded) == 2, s\n"
         "heavy = {'numpy', 'PIL', 'wasmtime', 'scipy', 'mkdocs', 'torch'} & sys.modules.keys()\n"

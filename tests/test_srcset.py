@@ -1,4 +1,4 @@
-"""sitecodec.srcset: as browsers read it."""
+"""sitecodec.page.srcset: as browsers read it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sitecodec.srcset import Candidate, join, parse
+from sitecodec.page.srcset import Candidate, join, parse
 
 
 @pytest.mark.parametrize(

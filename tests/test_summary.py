@@ -1,11 +1,11 @@
-"""sitecodec.summary: the figures and the table that a build ends with."""
+"""sitecodec.site.summary: the figures and the table that a build ends with."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sitecodec.summary import ImageRow, Problem, Summary, table
+from sitecodec.site.summary import ImageRow, Problem, Summary, table
 
 SUMMARY = Summary(
     images=(

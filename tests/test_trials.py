@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sitecodec import trials
-from sitecodec.trials import Encoded, Trial
+from sitecodec.encoding import trials
+from sitecodec.encoding.trials import Encoded, Trial
 
 scores = st.floats(-500, 100)
 memos = st.dictionaries(

@@ -1,4 +1,4 @@
-"""sitecodec.urls: references as browsers resolve them, and URLs that lead back."""
+"""sitecodec.page.urls: references as browsers resolve them, and URLs that lead back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sitecodec.urls import Target, base_of, resolve, site_root, to_url
+from sitecodec.page.urls import Target, base_of, resolve, site_root, to_url
 
 
 @pytest.mark.parametrize(

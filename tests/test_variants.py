@@ -2,7 +2,7 @@
 
 import pytest
 
-from sitecodec import images, metrics, variants
+from sitecodec.encoding import images, metrics, variants
 from sitecodec.settings import Settings
 
 

@@ -1,11 +1,11 @@
-"""sitecodec.visits: when a visit comes out ahead, and what is said of it."""
+"""sitecodec.site.visits: when a visit comes out ahead, and what is said of it."""
 
 from __future__ import annotations
 
 import pytest
 
-from sitecodec import visits, worker
-from sitecodec.visits import account, describe, sentence
+from sitecodec.site import visits, worker
+from sitecodec.site.visits import account, describe, sentence
 
 
 def pages(number, saved, *, empty=0):

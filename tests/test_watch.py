@@ -1,4 +1,4 @@
-"""sitecodec.watch: real files, real events, real encodes."""
+"""sitecodec.preview.watch: real files, real events, real encodes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from sitecodec import jobs, watch
+from sitecodec.encoding import jobs
 from sitecodec.errors import SiteError
+from sitecodec.preview import watch
 from sitecodec.settings import Settings
 from sitecodec.store import Store
 
@@ -180,7 +181,7 @@ def test_at_the_limits_of_a_real_system(tmp_path: Path, photos: list[bytes], lim
     for name in ("a", "b/c", "d"):
         (tmp_path / "docs" / name).mkdir(parents=True)
     # A user namespace has limits of its own.
-    run = "from sitecodec.cli import main; main()"
+    run = "from sitecodec.cli.commands import main; main()"
     script = (
         f"echo {2 if 'watches' in limit else 0} > /proc/sys/user/{limit} && echo limited &&"
         f' exec {sys.executable} -c "{run}" watch docs'
@@ -213,7 +214,7 @@ def test_no_such_folder(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_it_at_once_in_the_middle_of_an_image(tmp_path: Path, make: Any) -> None:
     (tmp_path / "big.png").write_bytes(make.file(make.photo(1500, 1500)))
-    code = "from sitecodec.cli import main; main()"
+    code = "from sitecodec.cli.commands import main; main()"
     command = [sys.executable, "-c", code, "watch", str(tmp_path), "--serve", "--port", "0"]
     process = subprocess.Popen(
         command,

@@ -1,4 +1,4 @@
-"""sitecodec.worker: what goes into a site, and when it is worth it."""
+"""sitecodec.site.worker: what goes into a site, and when it is worth it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from sitecodec import codecs, engine, models, worker
-from sitecodec.html import scan
+from sitecodec import codecs, engine, models
+from sitecodec.page.html import scan
 from sitecodec.settings import Settings
-from sitecodec.site import rewrite_site
+from sitecodec.site import worker
+from sitecodec.site.build import rewrite_site
 from sitecodec.store import Store
 
 FOLDER = "assets/sitecodec"

@@ -100,7 +100,7 @@ def run(
     picture over a megapixel are those of `metrics.sample`. A picture that cannot be measured by
     all codecs becomes a problem and counts in no curve.
     """
-    from sitecodec import metrics
+    from sitecodec.encoding import metrics
 
     total = len(images) * sum(len(_QUALITIES[name]) for name in names)
     measured: list[dict[str, list[Point]]] = []
@@ -140,7 +140,7 @@ def run(
 
 
 def _load(path: Path) -> Pixels:
-    from sitecodec import images
+    from sitecodec.encoding import images
 
     loaded = images.load(path.read_bytes(), str(path), Settings().max_pixels, alpha=False)
     if isinstance(loaded, images.LeftAlone):
@@ -149,8 +149,8 @@ def _load(path: Path) -> Pixels:
 
 
 def _codecs() -> dict[str, _Codec]:
-    from sitecodec import images
     from sitecodec.codecs.web import WebCodec
+    from sitecodec.encoding import images
 
     web, plain = WebCodec(effort=Settings.effort), WebCodec()
     return {
@@ -251,7 +251,7 @@ def _measure(
 
 def _scores(reference: Pixels, decoded: Pixels) -> tuple[float, float, float]:
     """PSNR, MS-SSIM and SSIMULACRA2."""
-    from sitecodec import metrics
+    from sitecodec.encoding import metrics
 
     psnr = metrics.psnr(reference, decoded)
     reference, decoded = metrics.sample(reference), metrics.sample(decoded)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sitecodec import metrics
+from sitecodec.encoding import metrics
 
 if TYPE_CHECKING:
     import numpy as np

@@ -88,7 +88,7 @@ def photos():
 def built(tmp_path_factory):
     """A small site as `sitecodec build` leaves it, with pages in two folders."""
     from sitecodec.settings import Settings
-    from sitecodec.site import rewrite_site
+    from sitecodec.site.build import rewrite_site
 
     folder = tmp_path_factory.mktemp("built")
     root = folder / "site"

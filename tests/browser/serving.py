@@ -19,8 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sitecodec import codecs, images, worker
+from sitecodec import codecs
+from sitecodec.encoding import images
 from sitecodec.payload import Header, pack, read_header
+from sitecodec.site import worker
 from tests.conftest import encode
 
 FOLDER = "assets/sitecodec"

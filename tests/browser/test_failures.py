@@ -7,8 +7,9 @@ import zlib
 
 import numpy as np
 
-from sitecodec import codecs, hosting, worker
+from sitecodec import codecs
 from sitecodec.errors import PayloadError
+from sitecodec.site import hosting, worker
 from tests.browser.looking import (
     insert,
     report,

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from sitecodec.settings import Settings
-from sitecodec.site import rewrite_site
+from sitecodec.site.build import rewrite_site
 from tests.conftest import encode, make_photo
 
 PAGE = """<!doctype html><title>t</title><link rel=icon href="data:,">

@@ -8,7 +8,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from sitecodec import codecs, worker
+from sitecodec import codecs
+from sitecodec.site import worker
 from tests.browser.looking import (
     insert,
     report,

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 
-from sitecodec.html import scan
+from sitecodec.page.html import scan
 
 HOSTS = {"mkdocs": "mkdocs", "properdocs": "properdocs"}
 MODULES = {
@@ -22,7 +22,7 @@ MODULES = {
     "i18n": "mkdocs_static_i18n",
 }
 FIXTURES = Path(__file__).with_name("fixtures")
-COMMAND = [sys.executable, "-c", "from sitecodec.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from sitecodec.cli.commands import main; main()"]
 ENGLISH = {"locale": "en", "name": "English", "default": True, "build": True}
 PAGE = """# Title
 

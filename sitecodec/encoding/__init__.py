@@ -1,0 +1,1 @@
+"""Images in, their variants out; nothing of HTML."""

@@ -1,0 +1,1 @@
+"""HTML and CSS; nothing of images."""

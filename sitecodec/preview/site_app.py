@@ -1,0 +1,180 @@
+"""A site's pages and files over WSGI, with the preview around them."""
+
+from __future__ import annotations
+
+import logging
+import mimetypes
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from werkzeug.wrappers import Request, Response
+
+from sitecodec.preview.answers import text
+from sitecodec.preview.preview import PREFIX, Preview
+from sitecodec.preview.server import Environ, application
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication
+
+_log = logging.getLogger("sitecodec")
+
+_RELOAD = b"""<script>(() => {
+  const url = "%sevents?what=pages&after=";
+  const next = (after, pause) => setTimeout(() => fetch(url + after).then(
+    response => response.ok ? response.json() : Promise.reject()).then(
+    news => after >= 0 && news.serial !== after ? location.reload() : next(news.serial, 50),
+  ).catch(() => next(-1, 3000)), pause);
+  addEventListener("load", () => next(%d, 50));
+})()</script>"""
+
+
+def around(
+    inner: WSGIApplication,
+    preview: Preview,
+    *,
+    mount: str = "/",
+    bound: str = "127.0.0.1",
+    reload: bool = False,
+) -> WSGIApplication:
+    """A site's own WSGI app, with the preview under `/_sitecodec/` and decoded latents in pages.
+
+    `mount` is the URL path that the site is served under. With `reload`, pages get a script that
+    reloads them when more pictures are ready.
+    """
+    ours = application(preview, bound)
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path.startswith(PREFIX) or path == PREFIX.rstrip("/"):
+            return ours(environ, start_response)
+        name = _page_name(path, mount)
+        if environ.get("REQUEST_METHOD") != "GET" or name is None:
+            return inner(environ, start_response)
+        held: list[Any] = []
+
+        def start(
+            status: str,
+            headers: list[tuple[str, str]],
+            exc_info: Any = None,  # noqa: ANN401 - as WSGI has it
+        ) -> Callable[[bytes], object]:
+            types = [v for n, v in headers if n.lower() == "content-type"]
+            if status.startswith("200") and types and types[0].startswith("text/html"):
+                held[:] = [status, headers]
+                return lambda data: None
+            return start_response(status, headers, exc_info)
+
+        body = inner(environ, start)
+        if not held:
+            return body
+        try:
+            data = b"".join(body)
+        finally:
+            if hasattr(body, "close"):
+                body.close()
+        serial = preview.ledger.serial["pages"]
+        try:
+            data = preview.page(name, data)
+        except Exception as error:  # a page without its pictures is better than none
+            _log.warning("sitecodec: %s: %s", name, error)
+            _log.debug("unexpected error", exc_info=True)
+        if reload:
+            end = data.rfind(b"</body>")
+            script = _RELOAD % (PREFIX.encode(), serial)
+            data = data[:end] + script + data[end:] if end >= 0 else data + script
+        headers = [(n, v) for n, v in held[1] if n.lower() not in ("content-length", "etag")]
+        start_response(held[0], [*headers, ("Content-Length", str(len(data)))])
+        return [data]
+
+    return app
+
+
+def site_app(site: Path, suffixes: tuple[str, ...] = (), root: str = "/") -> WSGIApplication:
+    """A WSGI app that serves a folder's files, or those with one of the suffixes, below `root`."""
+    index = _Index(Path(os.path.realpath(site)), suffixes)
+
+    def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        request = Request(environ)
+        if request.method not in ("GET", "HEAD"):
+            return text(405, "only GET and HEAD")(environ, start_response)
+        # The path's bytes, as the file system has them.
+        path = os.fsdecode(environ.get("PATH_INFO", "").encode("latin-1", "replace"))
+        if not path.startswith(root):
+            response = text(404, "not found")
+            if path == "/":
+                response = Response(status=302, headers={"Location": quote(os.fsencode(root))})
+            return response(environ, start_response)
+        whole, path = path, path[len(root) - 1 :]
+        file = index.find(path + "index.html" if path.endswith("/") else path)
+        if file is None and not path.endswith("/") and index.find(path + "/index.html"):
+            response = Response(status=302)
+            response.headers["Location"] = quote(os.fsencode(whole)) + "/"
+            return response(environ, start_response)
+        if path.startswith("//") or file is None:
+            return text(404, "not found")(environ, start_response)
+        try:
+            data = file.read_bytes()
+        except OSError:
+            return text(404, "not found")(environ, start_response)
+        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+        if file.suffix == ".wasm":
+            kind = "application/wasm"
+        response = Response(data, mimetype=kind)
+        response.headers["Cache-Control"] = "no-cache"
+        response.add_etag()
+        return response.make_conditional(environ)(environ, start_response)
+
+    return app
+
+
+def _page_name(path: str, mount: str) -> str | None:
+    """The path in the site of the page at a URL path; None if it cannot be one."""
+    decoded = os.fsdecode(path.encode("latin-1", "replace"))
+    if not decoded.startswith(mount):
+        return None
+    name = decoded[len(mount) :]
+    if name == "" or name.endswith("/"):
+        name += "index.html"
+    return name if name.lower().endswith((".html", ".htm")) else None
+
+
+class _Index:
+    """The files of a folder by URL path. Looked through again, at most each second, on a miss."""
+
+    def __init__(self, root: Path, suffixes: tuple[str, ...]) -> None:
+        self._root = root
+        self._suffixes = suffixes
+        self._lock = threading.Lock()
+        self._files: dict[str, Path] = {}
+        self._looked = -1.0
+
+    def find(self, path: str) -> Path | None:
+        file = self._files.get(path)
+        if file is None:
+            with self._lock:
+                if time.monotonic() - self._looked > 1:
+                    if not self._root.is_dir():
+                        _log.warning("sitecodec: %s is gone; build the site again", self._root)
+                    self._files = dict(self._walk())
+                    self._looked = time.monotonic()
+                file = self._files.get(path)
+        return file
+
+    def _walk(self) -> Iterator[tuple[str, Path]]:
+        for folder, folders, names in os.walk(self._root):
+            if self._suffixes:
+                folders[:] = [name for name in folders if not name.startswith(".")]
+            for name in names:
+                file = Path(folder, name)
+                if self._suffixes and not name.lower().endswith(self._suffixes):
+                    continue
+                if file.is_symlink() and not Path(os.path.realpath(file)).is_relative_to(
+                    self._root
+                ):
+                    continue
+                if file.is_file():  # neither a pipe nor a device
+                    yield "/" + file.relative_to(self._root).as_posix(), file

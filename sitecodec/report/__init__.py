@@ -1,0 +1,1 @@
+"""What a built site weighs, and how it does in audits."""

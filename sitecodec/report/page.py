@@ -1,0 +1,89 @@
+"""The report as one HTML page: tables, and each image's original against what is shown for it."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+from sitecodec import codecs
+from sitecodec.page import markup
+from sitecodec.payload import read_header
+from sitecodec.report.report import Report, rows
+from sitecodec.settings import Settings
+from sitecodec.site import manifest, visits
+from sitecodec.site.summary import size_text
+
+TEMPLATE = "report.html.jinja"
+_MOST_IMAGES = 60  # the page holds two thumbnails of each
+_THUMBNAIL = 640
+
+
+@dataclass(frozen=True)
+class Compared:
+    """An image for the template; thumbnails are data URLs, '' where there is none."""
+
+    path: str
+    reason: str
+    original: str
+    shown: str
+    shown_format: str
+    sizes: tuple[tuple[str, str, str], ...]
+    """Format and width, size, score of each file."""
+
+
+def render(report: Report, site: Path, settings: Settings) -> bytes:
+    """The page, which needs no other file. Raises SettingsError for a bad template."""
+    entries = sorted(
+        manifest.read(site, settings.asset_dir).entries,
+        key=lambda entry: (not entry.files, -entry.bytes),
+    )
+    images = [_compared(site, entry) for entry in entries[:_MOST_IMAGES]]
+    template = markup.load_template(settings.templates, TEMPLATE)
+    listed = [(name, [size_text(n) for n in sizes]) for name, sizes in rows(report)]
+    text = template.render(
+        report=report,
+        rows=listed[:-1],
+        total=listed[-1][1],
+        worker=visits.sentence(report.account),
+        images=images,
+        more=max(0, len(entries) - _MOST_IMAGES),
+    )
+    return text.encode()
+
+
+def _compared(site: Path, entry: manifest.Entry) -> Compared:
+    sizes = [("original", size_text(entry.bytes), "")]
+    for file in entry.files:
+        label = f"{Path(file.path).suffix[1:]} {file.width}"
+        score = "" if file.score is None else f"{file.score:.0f}"
+        sizes.append((label, size_text(file.bytes), score))
+    best = entry.files[0].path if entry.files else ""
+    return Compared(
+        entry.path,
+        entry.reason,
+        _thumbnail(site / entry.path),
+        _thumbnail(site / best) if best else "",
+        Path(best).suffix[1:],
+        tuple(sizes),
+    )
+
+
+def _thumbnail(path: Path) -> str:
+    """A small picture of an image file or payload; '' if it cannot be read."""
+    from PIL import Image
+
+    try:
+        data = path.read_bytes()
+        if path.suffix == ".slat":
+            picture = Image.fromarray(codecs.get(read_header(data).codec).decode(data))
+        else:
+            picture = Image.open(io.BytesIO(data))
+        picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
+        buffer = io.BytesIO()
+        mode = "RGBA" if "A" in picture.getbands() or "transparency" in picture.info else "RGB"
+        picture.convert(mode).save(buffer, "WEBP", quality=88)
+    except Exception:  # the report is about sites as they are
+        return ""
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

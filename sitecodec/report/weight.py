@@ -1,0 +1,260 @@
+"""How heavy a built site's pages are, before and after: what `sitecodec report` measures.
+
+Reads the built site only: its pages, and the manifest that `sitecodec build` leaves beside the
+encoded files.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from html.parser import HTMLParser
+from pathlib import Path
+
+from sitecodec.errors import SettingsError, SiteError
+from sitecodec.page import urls
+from sitecodec.report import audits
+from sitecodec.report.audits import DEVICES, Device, Finding, ImageTag
+from sitecodec.site import manifest, visits, worker
+from sitecodec.site.summary import size_text
+
+_BUDGET = re.compile(r"(page|image)=(\d+(?:\.\d+)?)\s*([kM]?)B?", re.IGNORECASE)
+_FRAME = ("header", "nav", "aside", "footer")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An image on a page. Sizes are in bytes."""
+
+    path: str
+    """Site path of the author's file (or of what the page names, if it was not encoded)."""
+
+    file: str
+    """Site path of what a browser without the worker loads."""
+
+    before: int
+    now: int
+    """Size of `file`."""
+
+    payload: int | None
+    lazy: bool
+
+    @property
+    def worker_first(self) -> int:
+        """What a first visit with the worker loads: it sees the lazy images only."""
+        return self.payload if self.lazy and self.payload is not None else self.now
+
+
+@dataclass(frozen=True)
+class PageReport:
+    """A page: its images, and what its other files (HTML, style sheets, scripts) weigh."""
+
+    path: str
+    images: tuple[Shown, ...]
+    other: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def before(self) -> int:
+        """Bytes of the author's images."""
+        return sum(image.before for image in self.images)
+
+    @property
+    def first(self) -> int:
+        """Bytes of images on a first visit without the worker."""
+        return sum(image.now for image in self.images)
+
+    @property
+    def worker_first(self) -> int:
+        """Bytes of images on a first visit that the worker joins; without engine and model."""
+        return sum(image.worker_first for image in self.images)
+
+    @property
+    def after(self) -> int:
+        """Bytes of images once the worker is there."""
+        return sum(i.now if i.payload is None else i.payload for i in self.images)
+
+
+@dataclass(frozen=True)
+class Report:
+    """A whole site. `worker` is what the worker costs a visitor once, 0 if there is none."""
+
+    device: str
+    pages: tuple[PageReport, ...]
+    worker: int
+    over_budget: tuple[str, ...]
+
+    @cached_property
+    def account(self) -> visits.Account:
+        """What the worker costs and saves; nothing where there is none."""
+        return visits.account(
+            [
+                {i.path: i.now - i.payload for i in page.images if i.payload is not None}
+                for page in self.pages
+            ]
+        )
+
+    @cached_property
+    def total(self) -> PageReport:
+        """All different images of the site, as if on one page."""
+        images: dict[str, Shown] = {}
+        for page in self.pages:
+            for image in page.images:
+                if image.path not in images or not image.lazy:
+                    images[image.path] = image
+        other = sum(page.other for page in self.pages)
+        found = tuple(finding for page in self.pages for finding in page.findings)
+        return PageReport("total, each image once", tuple(images.values()), other, found)
+
+
+def measure(
+    site: Path,
+    *,
+    asset_dir: str,
+    base_path: str = "/",
+    device: str = "mobile",
+    budgets: Iterable[str] = (),
+) -> Report:
+    """Weigh and audit every page of a built site.
+
+    `budgets` are written as page=500kB or image=150kB: the first is for all that a first visit to
+    a page loads from the site, the second for each image file. Raises SiteError, SettingsError.
+    """
+    limits = dict(parse_budget(text) for text in budgets)
+    if not site.is_dir():
+        raise SiteError(f"{site} is not a folder; build the site first")
+    root = urls.site_root(base_path)
+    sources = manifest.read(site, asset_dir).by_file()
+    has_worker = (site / worker.NAME).is_file()
+    pages = []
+    for place in sorted(site.rglob("*.htm*")):
+        if place.is_file() and place.resolve().is_relative_to(site.resolve()):
+            name = place.relative_to(site).as_posix()
+            pages.append(_page(site, name, root, sources, DEVICES[device], has_worker=has_worker))
+    return Report(
+        device,
+        tuple(pages),
+        worker.shipped(site, asset_dir),
+        tuple(_over(pages, limits)),
+    )
+
+
+def parse_budget(text: str) -> tuple[str, int]:
+    """What a budget is for, and its bytes. Raises SettingsError."""
+    match = _BUDGET.fullmatch(text.strip())
+    if not match:
+        raise SettingsError(f"not a budget: {text!r}; write page=500kB or image=150kB")
+    scale = {"": 1, "k": 1e3, "m": 1e6}[match[3].lower()]
+    return match[1].lower(), round(float(match[2]) * scale)
+
+
+def _over(pages: list[PageReport], limits: Mapping[str, int]) -> Iterable[str]:
+    heavy: dict[str, int] = {}
+    for page in pages:
+        weight = page.first + page.other
+        if weight > limits.get("page", weight):
+            yield f"{page.path}: {size_text(weight)} is over page={size_text(limits['page'])}"
+        heavy.update({i.file: i.now for i in page.images if i.now > limits.get("image", i.now)})
+    for path, weight in sorted(heavy.items()):
+        yield f"{path}: {size_text(weight)} is over image={size_text(limits['image'])}"
+
+
+class _Reader(HTMLParser):
+    """Collects images and the files that a page loads besides."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[ImageTag] = []
+        self.files: list[str] = []
+        self.base: str | None = None
+        self._sources: list[dict[str, str]] | None = None
+        self._hidden = self._frame = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in reversed(attrs)}
+        if tag in ("template", "noscript"):
+            self._hidden += 1
+        elif self._hidden:
+            return
+        elif tag in _FRAME:
+            self._frame += 1
+        elif tag == "picture":
+            self._sources = []
+        elif tag == "source" and self._sources is not None:
+            self._sources.append(values)
+        elif tag == "img":
+            self.tags.append(ImageTag(values, self._sources or [], not self._frame))
+        elif tag == "base" and self.base is None:
+            self.base = values.get("href")
+        elif tag == "script" and "src" in values:
+            self.files.append(values["src"])
+        elif tag == "link" and "stylesheet" in values.get("rel", "").lower():
+            self.files.append(values.get("href", ""))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in ("template", "noscript"):
+            self._hidden = max(0, self._hidden - 1)
+        elif tag in _FRAME:
+            self._frame = max(0, self._frame - 1)
+        elif tag == "picture":
+            self._sources = None
+
+
+def _page(
+    site: Path,
+    name: str,
+    root: str,
+    sources: Mapping[str, manifest.Entry],
+    device: Device,
+    *,
+    has_worker: bool,
+) -> PageReport:
+    data = (site / name).read_bytes()
+    reader = _Reader()
+    reader.feed(data.decode("utf-8", "replace"))
+    reader.close()
+    base = urls.base_of(name, reader.base, root) or root
+
+    def find(reference: str) -> str | None:
+        target = urls.resolve(reference, base, root)
+        path = target.path if isinstance(target, urls.Target) else ""
+        return path if path and _bytes(site, path) is not None else None
+
+    other = {path for reference in reader.files if (path := find(reference))}
+    images: dict[str, Shown] = {}
+    findings: list[Finding] = []
+    largest = audits.first_large(reader.tags)
+    for number, tag in enumerate(reader.tags):
+        file = find(audits.chosen(tag, device))
+        if file is None:
+            continue
+        entry = sources.get(file)
+        payload = None
+        if has_worker and (twin := find_payload(site, file)):
+            payload = _bytes(site, twin)
+        now = _bytes(site, file) or 0
+        path = entry.path if entry else file
+        shown = Shown(path, file, entry.bytes if entry else now, now, payload, tag.is_lazy)
+        if path not in images or (images[path].lazy and not tag.is_lazy):
+            images[path] = shown
+        findings += audits.of_image(tag, path, site / file, now, device, largest=number == largest)
+    weight = len(data) + sum(_bytes(site, path) or 0 for path in other)
+    total = weight + sum(image.now for image in images.values())
+    findings += audits.of_page(total)
+    return PageReport(name, tuple(images.values()), weight, tuple(dict.fromkeys(findings)))
+
+
+def find_payload(site: Path, file: str) -> str | None:
+    """The site path of the payload that the worker would fetch for an encoded file."""
+    twin = re.sub(r"\.\w+$", ".slat", file)
+    return twin if twin != file and (site / twin).is_file() else None
+
+
+def _bytes(site: Path, path: str) -> int | None:
+    try:
+        place = site / path
+        return place.stat().st_size if place.is_file() else None
+    except (OSError, ValueError):
+        return None

@@ -1,0 +1,1 @@
+"""A built site as a whole: what it shows, what takes its place, and the service worker."""

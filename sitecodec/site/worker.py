@@ -1,0 +1,164 @@
+"""What lets visitors' browsers decode payloads: the service worker and its files in a site.
+
+The worker (browser/worker.js) stands at the site's root, since a worker sees only what is below it;
+engine, model and the script that registers it (browser/register.js) stand beside the payloads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gzip
+import hashlib
+import json
+import re
+import zlib
+from pathlib import Path
+
+from sitecodec import engine, models, payload
+from sitecodec.errors import StoreError
+from sitecodec.site import assets
+from sitecodec.store import Store, key
+
+NAME = "sitecodec-sw.js"
+"""The worker's file, at the site's root."""
+
+FOLDER = Path(__file__).parent.parent / "browser"
+
+_STEM = re.compile(r"-([0-9a-f]{12})-[0-9]+w\.slat")
+_PART = re.compile(r"(?:engine|model)-[0-9a-f]{12}\.bin")
+_FALLBACKS = (".avif", ".jpg", ".webp", ".png")
+_INCLUDE = re.compile(r"^ *// @include (\S+)\n", re.MULTILINE)
+_COMMENT = re.compile(r"\s*//.*")
+
+
+def cost(payloads: int, store: Store | None = None, model: str = "") -> int:
+    """What a visitor loads once, in bytes as transferred: scripts, engine and model.
+
+    And again when one of them changes. `payloads` is the number of them that the worker knows;
+    `model` a name, or the usual one. What takes time to compute is kept in the store.
+    """
+    return len(_engine(store)[1]) + len(_model(store, model)[1]) + _script_cost(payloads)
+
+
+def shipped(site: Path, folder: str) -> int:
+    """The same of a site as it was built; 0 for one without the worker."""
+    if not (site / NAME).is_file():
+        return 0
+    parts = (path for path in (site / folder).glob("*.bin") if _PART.fullmatch(path.name))
+    return sum(path.stat().st_size for path in parts) + _script_cost(1)
+
+
+def registration(folder: str) -> tuple[str, bytes]:
+    """Site path and content of the script that registers the worker."""
+    root = "../" * (folder.count("/") + 1)
+    content = _script("register.js", {"root": root, "name": NAME})
+    return f"{folder}/register-{_digest(content)}.js", content
+
+
+def write(site: Path, folder: str, store: Store | None = None, model: str = "") -> int:
+    """Write the worker and its files into a site; returns the number of payloads it knows.
+
+    `folder` is the site path of the assets, whose payloads must be there already. Files are named
+    by their content, but for the worker itself. Raises SiteError.
+    """
+    name, content = registration(folder)
+    assets.write_file(site / name, content)
+    engine_name, packed_engine = _engine(store)
+    model_name, packed_model = _model(store, model)
+    # A file of that name never changes what it holds, though another zlib might pack it otherwise.
+    for part, packed in ((engine_name, packed_engine), (model_name, packed_model)):
+        if not (site / folder / part).is_file():
+            assets.write_file(site / folder / part, packed)
+    for path in (site / folder).glob("*.bin"):  # of earlier builds; only the worker names them
+        if _PART.fullmatch(path.name) and path.name not in (engine_name, model_name):
+            path.unlink(missing_ok=True)
+    stems = decodable(site / folder, model)
+    facts = {
+        "name": NAME,
+        "folder": folder,
+        "engine": engine_name,
+        "model": model_name,
+        "stems": "".join(stems),
+    }
+    version = _digest(_script("worker.js", facts))
+    assets.write_file(site / NAME, _script("worker.js", facts | {"version": version}))
+    return len(stems)
+
+
+def decodable(folder: Path, model: str = "") -> list[str]:
+    """The hashes in the names of the payloads that the model decodes, sorted.
+
+    Only those that have a fallback of the same stem: it is by that that a browser asks for them.
+    """
+    wanted = models.fingerprint(models.read(model or models.DEFAULT, "decoder"))
+    web = payload.CODECS.index("web")
+    known = ((payload.VERSION, web), (payload.ALPHA_VERSION, web))
+    found = []
+    for path in folder.glob("*.slat"):
+        match = _STEM.search(path.name)
+        with path.open("rb") as stream:
+            head = stream.read(payload.HEADER_BYTES)
+        ours = tuple(head[4:6]) in known
+        made_with = int.from_bytes(head[6:10], "little")
+        has_fallback = any(path.with_suffix(s).is_file() for s in _FALLBACKS)
+        if match and ours and made_with == wanted and has_fallback:
+            found.append(match[1])
+    return sorted(found)
+
+
+def source(name: str) -> str:
+    """A script of browser/ with the files that it includes."""
+    text = (FOLDER / name).read_text(encoding="utf-8")
+    return _INCLUDE.sub(lambda match: source(match[1]), text)
+
+
+def minified(source: str) -> str:
+    """The script without comment lines, indentation and blank lines.
+
+    No more, so that nothing can break; a host's compression does the rest.
+    """
+    lines = (line.strip() for line in source.splitlines() if not _COMMENT.fullmatch(line))
+    return "".join(f"{line}\n" for line in lines if line)
+
+
+def _script(name: str, facts: dict[str, str]) -> bytes:
+    head, mark, tail = minified(source(name)).rpartition("(SITE)")
+    assert mark
+    return f"{head}({json.dumps(facts)}){tail}".encode()
+
+
+def _script_cost(payloads: int) -> int:
+    """Bytes of both scripts as hosts send them, with the list of payloads, which is random."""
+    text = minified(source("worker.js") + source("register.js"))
+    return len(zlib.compress(text.encode(), 6)) + 7 * payloads
+
+
+@functools.cache
+def _engine(store: Store | None) -> tuple[str, bytes]:
+    """Name and packed content of the engine's file."""
+    data = engine.WASM.read_bytes()
+    return f"engine-{_digest(data)}.bin", _packed(data, store)
+
+
+@functools.cache
+def _model(store: Store | None, name: str = "") -> tuple[str, bytes]:
+    """Name and packed content of the model's file, which many hosts would send as it is."""
+    data = models.read(name or models.DEFAULT, "decoder")
+    return f"model-{_digest(data)}.bin", _packed(data, store)
+
+
+def _packed(data: bytes, store: Store | None) -> bytes:
+    """The data as gzip. Takes longer than all else in a warm build, so the store remembers it."""
+    name = key("gzip 6", data)
+    packed = store.get(name) if store else None
+    if packed is None:
+        packed = gzip.compress(data, 6, mtime=0)
+        if store:
+            with contextlib.suppress(StoreError):  # the images' outcomes have told
+                store.put(name, packed)
+    return packed
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:12]
