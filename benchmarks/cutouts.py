@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from sitecodec import engine
+from sitecodec import engine, metrics
 from sitecodec.codecs import aim, alpha
 from sitecodec.codecs.web import WebCodec
-from sitecodec.encoding import images, metrics
+from sitecodec.encoding import images
 from sitecodec.encoding.conventional import matching_avif
 from sitecodec.encoding.trials import measured
 from sitecodec.errors import SettingsError

@@ -15,7 +15,7 @@ import skimage
 from PIL import Image, ImageDraw, ImageFont
 
 from sitecodec.codecs.web import WebCodec
-from sitecodec.encoding.metrics import ssimulacra2
+from sitecodec.metrics import ssimulacra2
 
 SOURCE = Path(skimage.__file__).parent / "data" / "chelsea.png"
 OUTPUT = Path(__file__).resolve().parent.parent / "docs" / "figures" / "compare.jpg"

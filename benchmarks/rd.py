@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from sitecodec import bench, payload
-from sitecodec.encoding import bdrate, images, metrics
+from sitecodec import bdrate, bench, metrics, payload
+from sitecodec.encoding import images
 from sitecodec.progress import progress_bar
 from sitecodec.settings import Settings
 

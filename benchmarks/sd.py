@@ -234,7 +234,7 @@ def pictures(paths: list[Path]) -> list[Pixels]:
 def compared(codec: SdCodec, sources: list[Pixels]) -> list[Row]:
     import numpy as np
 
-    from sitecodec.encoding import metrics
+    from sitecodec import metrics
     from sitecodec.sd import container
 
     table: dict[str, list[float]] = {}

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from sitecodec.encoding.bdrate import bd_rate
+from sitecodec.bdrate import bd_rate
 
 
 def curve(*points):

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import AvifImagePlugin, Image
 
-from sitecodec import bench, codecs
+from sitecodec import bench, codecs, metrics
 from sitecodec.bench import Point, Results, measure
 from sitecodec.codecs.web import WebCodec
-from sitecodec.encoding import images, metrics
+from sitecodec.encoding import images
 from sitecodec.errors import SitecodecError
 from sitecodec.settings import Settings
 

@@ -3,7 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from sitecodec.encoding import conventional, images, metrics
+from sitecodec import metrics
+from sitecodec.encoding import conventional, images
 
 
 def matching(picture, target, *args, **options):

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from sitecodec import metrics
 from sitecodec.codecs.web import WebCodec
-from sitecodec.encoding import gate, images, metrics
+from sitecodec.encoding import gate, images
 from sitecodec.encoding.trials import Trial
 from sitecodec.settings import Settings
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sitecodec import codecs, store
-from sitecodec.encoding import images, jobs, metrics
+from sitecodec import codecs, metrics, store
+from sitecodec.encoding import images, jobs
 from sitecodec.encoding.jobs import Job, Outcome
 from sitecodec.errors import ImageError
 from sitecodec.settings import Settings

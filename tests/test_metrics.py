@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sitecodec.encoding import images, metrics
+from sitecodec import metrics
+from sitecodec.encoding import images
 
 
 def distort(pixels, quality=40):

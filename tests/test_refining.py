@@ -5,10 +5,10 @@ import pytest
 
 pytest.importorskip("torch", reason="torch is not installed")
 
-from sitecodec import engine, models
+from sitecodec import engine, metrics, models
 from sitecodec.codecs import refine
 from sitecodec.codecs.web import WebCodec
-from sitecodec.encoding import gate, metrics, refining, search
+from sitecodec.encoding import gate, refining, search
 from sitecodec.errors import ModelError
 from sitecodec.settings import Settings
 

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from sitecodec.encoding import images, metrics
+from sitecodec import metrics
+from sitecodec.encoding import images
 from sitecodec.engine import scores
 from sitecodec.errors import EngineError
 
@@ -74,7 +75,7 @@ def test_threads_and_processes_score_alike(photo, tmp_path):
         assert set(executor.map(metrics.ssimulacra2, [photo] * 6, [other] * 6)) == {expected}
     np.savez(tmp_path / "pair.npz", a=photo, b=other)
     code = (
-        "import sys, numpy; from sitecodec.encoding import metrics; p = numpy.load(sys.argv[1]);"
+        "import sys, numpy; from sitecodec import metrics; p = numpy.load(sys.argv[1]);"
         "print(repr(metrics.ssimulacra2(p['a'], p['b'])))"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "pair.npz")]

@@ -8,9 +8,8 @@ import pytest
 pytest.importorskip("torch", reason="torch is not installed (extra 'torch')")
 pytest.importorskip("diffusers", reason="diffusers is not installed (extra 'torch')")
 
-from sitecodec import payload
+from sitecodec import metrics, payload
 from sitecodec.codecs.sd import SdCodec
-from sitecodec.encoding import metrics
 from sitecodec.errors import ModelError, PayloadError, SettingsError
 from sitecodec.models import adding, registry
 from sitecodec.sd import container, gate, grid, loading, networks, palette

@@ -12,8 +12,7 @@ pytest.importorskip("safetensors", reason="safetensors is not installed")
 import torch
 from safetensors.torch import load_file
 
-from sitecodec import engine, models
-from sitecodec.encoding import metrics
+from sitecodec import engine, metrics, models
 from sitecodec.engine import Models
 from sitecodec.errors import ImageError, ModelError, SettingsError
 from sitecodec.training import architecture, config, data, export, initial, run, step

@@ -8,7 +8,7 @@ pytest.importorskip("torch", reason="torch is not installed")
 
 import torch
 
-from sitecodec.encoding import metrics
+from sitecodec import metrics
 from sitecodec.training import score
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from sitecodec.encoding import images, metrics, variants
+from sitecodec import metrics
+from sitecodec.encoding import images, variants
 from sitecodec.settings import Settings
 
 

@@ -100,7 +100,7 @@ def run(
     picture over a megapixel are those of `metrics.sample`. A picture that cannot be measured by
     all codecs becomes a problem and counts in no curve.
     """
-    from sitecodec.encoding import metrics
+    from sitecodec import metrics
 
     total = len(images) * sum(len(_QUALITIES[name]) for name in names)
     measured: list[dict[str, list[Point]]] = []
@@ -251,7 +251,7 @@ def _measure(
 
 def _scores(reference: Pixels, decoded: Pixels) -> tuple[float, float, float]:
     """PSNR, MS-SSIM and SSIMULACRA2."""
-    from sitecodec.encoding import metrics
+    from sitecodec import metrics
 
     psnr = metrics.psnr(reference, decoded)
     reference, decoded = metrics.sample(reference), metrics.sample(decoded)

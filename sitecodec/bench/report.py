@@ -159,7 +159,7 @@ def plot(results: Results, path: Path) -> None:
 
 
 def _bd_rate(anchor: Sequence[Point], curve: Sequence[Point], metric: str) -> float | None:
-    from sitecodec.encoding import bdrate
+    from sitecodec import bdrate
 
     return bdrate.bd_rate(_scores(anchor, metric), _scores(curve, metric))
 

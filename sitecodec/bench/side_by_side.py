@@ -202,7 +202,7 @@ def _sd(source: Pixels, model: str, max_bytes: int | None, device: str) -> tuple
 
 
 def _scored(name: str, source: Pixels, data: bytes, decoded: Pixels, note: str) -> Shown:
-    from sitecodec.encoding import metrics
+    from sitecodec import metrics
 
     sample, other = metrics.sample(source), metrics.sample(decoded)
     return Shown(

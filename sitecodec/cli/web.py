@@ -47,8 +47,8 @@ def encode(pixels: Pixels, aim: Aim, effort: int, tune: str, model: str = "") ->
 def _met(
     pixels: Pixels, codec: WebCodec, aim: Aim, encoded: Callable[[float], bytes], step: int
 ) -> bytes:
+    from sitecodec import metrics
     from sitecodec.codecs import aim as aims
-    from sitecodec.encoding import metrics
 
     if aim.max_bytes is not None:
         return aims.for_bytes(encoded, aim.max_bytes, step)

@@ -9,8 +9,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sitecodec import engine
-from sitecodec.encoding import metrics
+from sitecodec import engine, metrics
 from sitecodec.errors import ModelError
 
 if TYPE_CHECKING:

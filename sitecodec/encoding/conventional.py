@@ -8,7 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sitecodec.encoding import images, metrics, search
+from sitecodec import metrics
+from sitecodec.encoding import images, search
 from sitecodec.encoding.trials import Encoded, Memo, Trial, measured
 
 if TYPE_CHECKING:

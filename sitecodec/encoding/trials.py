@@ -12,7 +12,7 @@ from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sitecodec.encoding.metrics import Scores
+    from sitecodec.metrics import Scores
 
 VERSION = "1"
 """Part of the store keys: raised when a trial of the same name would be measured otherwise."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sitecodec import codecs
-from sitecodec.encoding import gate, images, metrics
+from sitecodec import codecs, metrics
+from sitecodec.encoding import gate, images
 from sitecodec.encoding.conventional import Scorer
 from sitecodec.encoding.outcome import FORMATS, Outcome, Variant
 from sitecodec.settings import Settings

@@ -74,8 +74,8 @@ def first_look(real: Path, settings: Settings, pictures: Pictures) -> Result:
 
     Raises ImageError.
     """
-    from sitecodec import codecs
-    from sitecodec.encoding import images, metrics
+    from sitecodec import codecs, metrics
+    from sitecodec.encoding import images
 
     data = read(real)
     source = images.load(data, str(real), settings.max_pixels)

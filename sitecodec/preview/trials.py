@@ -66,8 +66,8 @@ class Trials:
     def _encode(
         self, real: Path, quality: float, settings: Settings, score: bool, known: Trial | None
     ) -> Trial:
-        from sitecodec import codecs
-        from sitecodec.encoding import images, metrics
+        from sitecodec import codecs, metrics
+        from sitecodec.encoding import images
 
         source = images.load(read(real), str(real), settings.max_pixels)
         if isinstance(source, images.LeftAlone):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sitecodec.encoding import metrics
+from sitecodec import metrics
 
 if TYPE_CHECKING:
     import numpy as np

@@ -85,7 +85,7 @@ class Score:
 @torch.no_grad()
 def evaluate(weights: Weights, pictures: list[Tensor]) -> list[Score]:
     """Every level on (3, H, W) uint8 pictures: ideal code length and how good it looks."""
-    from sitecodec.encoding import metrics
+    from sitecodec import metrics
 
     weights = quantise.straight_through(weights)
     rows: list[list[Score]] = [[] for _ in weights["level_t"]]
