@@ -43,7 +43,7 @@ import sys, threading
 from pathlib import Path
 from sitecodec.preview import serving
 from sitecodec.preview import site_app
-from sitecodec.preview import Preview
+from sitecodec.preview.preview import Preview
 from sitecodec.settings import Settings
 root = Path(sys.argv[1])
 preview = Preview(Settings(store=root / "store"))

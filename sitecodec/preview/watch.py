@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -281,6 +282,8 @@ def _started(observer: BaseObserver, folder: Path, changes: Changes) -> BaseObse
 
     # It warns where a folder is made while it looks at the one above, which does no harm.
     warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog\.")
+    # And logs an error where it is stopped before it has begun, as at the system's limits.
+    logging.getLogger("watchdog.observers").setLevel(logging.CRITICAL)
     observer.daemon = True
     observer.schedule(Handler(), str(folder), recursive=True)
     observer.start()

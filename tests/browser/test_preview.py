@@ -193,7 +193,7 @@ def test_the_slider_the_difference_and_the_dial(page: Any, context: Any, server:
     page.keyboard.press("Escape")
     assert not page.locator("#compare").is_visible()
     # Closed, the focus is where it was before.
-    assert page.evaluate("() => document.activeElement.textContent") == "images/table.jpg"
+    page.wait_for_function("() => document.activeElement.textContent === 'images/table.jpg'")
     assert page.errors == []
 
 
