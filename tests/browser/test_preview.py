@@ -71,6 +71,9 @@ def until_shown(page: Any, but: str = "") -> list[str]:
 
 def pixels_of(page: Any, url: str) -> Any:
     """What the browser has decoded, (H, W, 3) uint8."""
+    page.wait_for_function(
+        "url => [...document.images].some(img => img.complete && img.currentSrc === url)", arg=url
+    )
     width, height, data = page.evaluate(
         """url => {
           const img = [...document.images].find(img => img.currentSrc === url);
@@ -101,8 +104,9 @@ def test_pages_show_what_the_engine_decodes_and_follow_an_edit(
         assert np.array_equal(pixels_of(page, url), codecs.get("web").decode(payload))
     page.screenshot(path=ARTEFACTS / "preview-page.png")
 
-    hero = "() => document.querySelector('.hero').currentSrc"
-    before = page.evaluate(hero)
+    # Live reload, for an image that has just got ready, may have the page between two documents.
+    hero = "() => document.querySelector('.hero')?.currentSrc"
+    before = page.wait_for_function(hero).json_value()
     edited = make_photo(800, 1200, 11)
     (project / "docs/images/lake.jpg").write_bytes(encode(edited, "JPEG", quality=90))
     page.wait_for_function(
@@ -111,7 +115,7 @@ def test_pages_show_what_the_engine_decodes_and_follow_an_edit(
         arg=before,
         timeout=90_000,
     )
-    shown = pixels_of(page, page.evaluate(hero)).astype(int)
+    shown = pixels_of(page, page.wait_for_function(hero).json_value()).astype(int)
     assert np.abs(shown - edited.astype(int)).mean() < 12
     assert page.errors == []
 
