@@ -295,7 +295,9 @@ def test_memory_that_runs_out(site, page, photos):
     visit_twice(page, site.url)
     seen = shown(page, payloads, {"b": photos[0], "c": photos[1]})
     assert seen["a"] == "avif"
-    assert sorted((seen["b"], seen["c"])) == ["avif", "payload"]
+    # The other one's, too, where it was on its way to the same engine.
+    assert "avif" in (seen["b"], seen["c"])
+    assert {seen["b"], seen["c"]} <= {"avif", "payload"}
 
 
 def test_a_worker_that_the_browser_ends_comes_back(site, page, context, photos):
