@@ -1,5 +1,3 @@
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -78,14 +76,14 @@ def test_small_pictures_are_encoded_as_ever(pixels, files):
 
 
 def test_the_search_meets_its_target_or_gives_up(pixels):
-    codec, memo = WebCodec(), {}
+    codec, memo = WebCodec(effort=5), {}
     curve = search.curve((8.0, 21.0, 31.0, 40.0, 48.0, 55.0, 61.0, 65.0, 68.0, 70.0, 72.0))
     sizes = np.arange(101) * 0.02
     with metrics.against(pixels) as score:
 
         def smallest(worth, plain):
             return refining.smallest(
-                *(pixels, score, codec, 5, 40.0, 0.0, worth, curve, sizes, plain, memo)
+                *(pixels, score, codec, 40.0, 0.0, worth, curve, sizes, plain, memo)
             )
 
         found = smallest(1e9, 9000.0)
@@ -106,9 +104,7 @@ def test_the_gate_takes_the_smaller_payload(pixels):
     settings = Settings(quality=40, min_tile_score=0)
     with metrics.against(pixels) as score:
         verdicts = [
-            gate.choose(
-                pixels, score, 10**6, dataclasses.replace(settings, effort=effort), WebCodec()
-            )
+            gate.choose(pixels, score, 10**6, settings, WebCodec(effort=effort))
             for effort in (3, 5)
         ]
     sizes = [v.payload.size if v.payload else 10**6 for v in verdicts]

@@ -152,7 +152,7 @@ def _codecs() -> dict[str, _Codec]:
     from sitecodec.codecs.web import WebCodec
     from sitecodec.encoding import images
 
-    web, plain = WebCodec(effort=Settings.effort), WebCodec()
+    plain, web, finer, finest = (WebCodec(effort=effort) for effort in (0, Settings.effort, 6, 9))
     return {
         "jpeg": _Codec(
             lambda pixels, quality: _pillow(
@@ -174,8 +174,8 @@ def _codecs() -> dict[str, _Codec]:
         ),
         "web": _Codec(web.encode, web.decode),
         "web@0": _Codec(plain.encode, plain.decode),
-        "web@6": _Codec(lambda pixels, quality: web.refined(pixels, quality, 6), web.decode),
-        "web@9": _Codec(lambda pixels, quality: web.refined(pixels, quality, 9), web.decode),
+        "web@6": _Codec(finer.refined, finer.decode),
+        "web@9": _Codec(finest.refined, finest.decode),
     }
 
 

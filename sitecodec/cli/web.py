@@ -31,13 +31,13 @@ def encode(pixels: Pixels, aim: Aim, effort: int, tune: str, model: str = "") ->
     from sitecodec.codecs import refine
     from sitecodec.codecs.web import WebCodec
 
-    codec = WebCodec(model, effort) if model else WebCodec(effort=effort)
+    codec = WebCodec(model, effort)
     if effort in refine.STEPS:
         return _met(
             pixels,
             codec,
             aim,
-            lambda quality: codec.refined(pixels, quality, effort, tune),
+            lambda quality: codec.refined(pixels, quality, tune),
             REFINED_STEP,
         )
     with codec.analysed(pixels) as encoded:

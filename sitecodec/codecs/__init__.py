@@ -51,7 +51,7 @@ def get(name: str, model: str = "", effort: int = 0) -> Codec:
     if name == "web":
         from sitecodec.codecs.web import WebCodec
 
-        return WebCodec(model, effort) if model else WebCodec(effort=effort)
+        return WebCodec(model, effort)
     if name == "sd":
         from sitecodec.codecs.sd import SdCodec
 

@@ -21,11 +21,14 @@ _STRENGTH = 400  # of that, where SSIMULACRA2 gains most on pictures held out fr
 
 @dataclass(frozen=True)
 class WebCodec:
-    """Latents of a built-in model. Encoding names the model; decoding finds the one it needs."""
+    """Latents of a model. Encoding names it; decoding finds the one that a payload needs."""
 
-    model: str = models.DEFAULT
+    model: str = ""
+    """Its name; without one, the newest that is built in."""
+
     effort: int = 0
-    """From 2 on latents are rounded to what costs less: docs/model.md, "Effort"."""
+    """From 2 on latents are rounded to what costs less, from 5 on `refined` seeks better ones:
+    docs/model.md, "Effort"."""
 
     @property
     def name(self) -> str:
@@ -55,20 +58,20 @@ class WebCodec:
     def analysed(self, pixels: Pixels) -> Iterator[Callable[[float], bytes]]:
         """A context whose value makes a payload of the picture for each quality it is given."""
         colours, finish = _parts(pixels)
-        with engine.analysed(colours, self._models(self.model), self._strength) as encode:
+        with engine.analysed(colours, self._models(), self._strength) as encode:
             yield lambda quality: finish(encode(quality))
 
-    def refined(self, pixels: Pixels, quality: float, effort: int, tune: str = "score") -> bytes:
+    def refined(self, pixels: Pixels, quality: float, tune: str = "score") -> bytes:
         """A payload whose latents were sought with gradients; efforts under 5 do not, and are fast.
 
         Raises ModelError without torch.
         """
         from sitecodec.codecs import refine
 
-        if effort not in refine.STEPS:
+        if self.effort not in refine.STEPS:
             return self.encode(pixels, quality)
         colours, finish = _parts(pixels)
-        return finish(refine.refined(colours, self._models(self.model), quality, effort, tune))
+        return finish(refine.refined(colours, self._models(), quality, self.effort, tune))
 
     def decode(self, data: bytes) -> Pixels:
         """The picture of a payload, with a fourth channel if it has alpha.
@@ -85,9 +88,8 @@ class WebCodec:
     def _strength(self) -> int:
         return _STRENGTH if self.effort >= _ROUNDING else 0
 
-    @staticmethod
-    def _models(name: str) -> engine.Models:
-        return engine.Models(models.read(name, "decoder"), models.read(name, "encoder"))
+    def _models(self) -> engine.Models:
+        return engine.Models(*(models.read(self.model, part) for part in ("decoder", "encoder")))
 
 
 def _parts(pixels: Pixels) -> tuple[Pixels, Callable[[bytes], bytes]]:

@@ -15,7 +15,7 @@ from sitecodec.codecs import alpha
 from sitecodec.codecs.web import WebCodec
 from sitecodec.encoding import images, refining, search
 from sitecodec.encoding.conventional import Scorer, matching_avif
-from sitecodec.encoding.trials import Encoded, Memo, Trial, measured
+from sitecodec.encoding.trials import Encoded, Memo, Trial, measured, named
 from sitecodec.settings import REFINING, Settings
 
 if TYPE_CHECKING:
@@ -113,12 +113,11 @@ def choose(
         payload = _smallest_payload(
             given, score, codec, target, floor, limit * WORTH_IT, hints.slat, memo
         )
-    if settings.effort >= REFINING and isinstance(codec, WebCodec) and not graphics:
+    if isinstance(codec, WebCodec) and codec.effort >= REFINING and not graphics:
         refined = refining.smallest(
             given,
             score,
             codec,
-            settings.effort,
             target,
             floor,
             min(limit * WORTH_IT, payload.reached.size if payload.reached else math.inf),
@@ -187,8 +186,7 @@ def _smallest_payload(
     invent detail is held to more than scores.
     """
     generative = codec.name == "sd"
-    # The alpha that is given depends on the target.
-    prefix = codec.identity + (f"/alpha {target:g}" if source.shape[2] == 4 else "")
+    prefix = named(codec.identity, source, target)
     faults: dict[int, str] = {}
     levels: dict[int, float] = {}
     trials: dict[int, Trial] = {}

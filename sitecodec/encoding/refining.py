@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from sitecodec.encoding import search
-from sitecodec.encoding.trials import Encoded, Memo, Trial, measured
+from sitecodec.encoding.trials import Encoded, Memo, Trial, measured, named
 
 if TYPE_CHECKING:
     from sitecodec.codecs import Pixels
@@ -29,7 +29,6 @@ def smallest(
     source: Pixels,
     score: Scorer,
     codec: WebCodec,
-    effort: int,
     target: float,
     floor: float,
     worth: float,
@@ -52,13 +51,11 @@ def smallest(
     last: tuple[int, Trial] | None = None
     failed, reached = -1, len(curve)
     expected = curve + GAIN
-    prefix = f"{codec.identity}/effort {effort}"
-    if source.shape[2] == 4:  # its alpha depends on the target
-        prefix += f"/alpha {target:g}"
+    prefix = named(f"{codec.identity}/effort {codec.effort}", source, target)
 
     def file(quality: int) -> bytes:
         if quality not in files:
-            files[quality] = codec.refined(source, quality, effort)
+            files[quality] = codec.refined(source, quality)
         return files[quality]
 
     while reached - failed > 1 and len(levels) < _MOST_TRIALS:

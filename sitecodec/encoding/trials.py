@@ -12,6 +12,7 @@ from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from sitecodec.codecs import Pixels
     from sitecodec.metrics import Scores
 
 VERSION = "1"
@@ -40,6 +41,14 @@ class Encoded(Trial):
 
     data: bytes
     quality: int
+
+
+def named(encoder: str, source: Pixels, target: float) -> str:
+    """What the names of an encoder's trials of a source begin with.
+
+    Of one with transparency the target belongs to them: its alpha is eased for that.
+    """
+    return encoder + (f"/alpha {target:g}" if source.shape[2] == 4 else "")
 
 
 def measured(data: bytes, scores: Scores) -> Trial:

@@ -14,7 +14,11 @@ FOLDER = Path(__file__).parent
 
 @functools.cache
 def read(name: str, part: str) -> bytes:
-    """The file of a model's `part`, "decoder" or "encoder". Raises ModelError."""
+    """The file of a model's `part`, "decoder" or "encoder"; without a name, of the newest built in.
+
+    Raises ModelError.
+    """
+    name = name or DEFAULT
     try:
         if name in built_in():
             return (FOLDER / f"{name}.{part}.slm").read_bytes()

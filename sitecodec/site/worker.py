@@ -91,7 +91,7 @@ def decodable(folder: Path, model: str = "") -> list[str]:
 
     Only those that have a fallback of the same stem: it is by that that a browser asks for them.
     """
-    wanted = models.fingerprint(models.read(model or models.DEFAULT, "decoder"))
+    wanted = models.fingerprint(models.read(model, "decoder"))
     web = payload.CODECS.index("web")
     known = ((payload.VERSION, web), (payload.ALPHA_VERSION, web))
     found = []
@@ -144,7 +144,7 @@ def _engine(store: Store | None) -> tuple[str, bytes]:
 @functools.cache
 def _model(store: Store | None, name: str = "") -> tuple[str, bytes]:
     """Name and packed content of the model's file, which many hosts would send as it is."""
-    data = models.read(name or models.DEFAULT, "decoder")
+    data = models.read(name, "decoder")
     return f"model-{_digest(data)}.bin", _packed(data, store)
 
 
