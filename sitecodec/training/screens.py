@@ -16,7 +16,6 @@ import itertools
 import random
 import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from types import ModuleType
@@ -25,6 +24,7 @@ import click
 from PIL import Image
 
 from sitecodec.errors import SettingsError, SitecodecError
+from sitecodec.progress import progress_bar
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SIZES = ((760, 640), (900, 700), (1100, 760), (620, 820))
@@ -228,16 +228,16 @@ def main(folder: Path, count: int, first: int) -> None:
     if browser is None:
         raise click.ClickException("no Chromium found: install it, it draws the pages")
     folder.mkdir(parents=True, exist_ok=True)
-    hidden = not sys.stderr.isatty()
-    with click.progressbar(range(first, first + count), file=sys.stderr, hidden=hidden) as numbers:
-        for number in numbers:
+    with progress_bar("Drawing") as progress:
+        for number in range(first, first + count):
             path = folder / f"screen-{number:04}.png"
-            if path.exists():
-                continue
             try:
-                render(number, browser).save(path, optimize=True)
+                if not path.exists():
+                    render(number, browser).save(path, optimize=True)
             except SitecodecError as error:
                 raise click.ClickException(str(error)) from error
+            if progress:
+                progress(number + 1 - first, count)
 
 
 if __name__ == "__main__":
