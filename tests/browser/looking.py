@@ -23,10 +23,7 @@ REPORT = """async () => {
   });
 }"""
 
-# SHA-256 of all pixels in order as RGBA, and one pixel of the middle. '' for a broken image.
-SEEN = """async (image) => {
-  if (!image.complete) await new Promise((done) => (image.onload = image.onerror = done));
-  if (!image.naturalWidth) return ["", []];
+_DRAWN = """
   await image.decode();
   const canvas = document.createElement("canvas");
   canvas.width = image.naturalWidth;
@@ -34,24 +31,29 @@ SEEN = """async (image) => {
   const context = canvas.getContext("2d", { colorSpace: "srgb" });
   context.drawImage(image, 0, 0);
   const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
-  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
+"""
+
+# SHA-256 of all pixels in order as RGBA, and one pixel of the middle. '' for a broken image.
+SEEN = (
+    """async (image) => {
+  if (!image.complete) await new Promise((done) => (image.onload = image.onerror = done));
+  if (!image.naturalWidth) return ["", []];"""
+    + _DRAWN
+    + """  const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", data));
   const middle = 4 * (canvas.width * (canvas.height >> 1) + (canvas.width >> 1));
   return [btoa(String.fromCharCode(...hash)), Array.from(data.subarray(middle, middle + 3))];
 }"""
+)
 
 # All pixels in order as RGBA, base64.
-PIXELS = """async (image) => {
-  await image.decode();
-  const canvas = document.createElement("canvas");
-  canvas.width = image.naturalWidth;
-  canvas.height = image.naturalHeight;
-  const context = canvas.getContext("2d", { colorSpace: "srgb" });
-  context.drawImage(image, 0, 0);
-  const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
-  let text = "";
+PIXELS = (
+    """async (image) => {"""
+    + _DRAWN
+    + """  let text = "";
   for (const byte of data) text += String.fromCharCode(byte);
   return btoa(text);
 }"""
+)
 
 
 def report(page):
