@@ -70,9 +70,10 @@
         if (!payload) throw new Error("no such payload");
         const { width, height } = size(payload);
         if (width !== +/-(\d+)w\.\w+$/.exec(url)[1]) throw new Error("another picture's payload");
-        cost = width * height * speed;
-        if (waiting + cost > PATIENCE && waiting) return;
-        waiting += cost;
+        if (width * height > MOST_PIXELS) throw new Error("too large");
+        const guess = width * height * speed;
+        if (waiting + guess > PATIENCE) return;
+        waiting += cost = guess;
         const since = now();
         const ms = await new Promise((resolve, reject) => {
           job.run = () => {

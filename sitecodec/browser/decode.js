@@ -127,14 +127,15 @@
         const fitting = (made / 16) * (STRIP / 4 / Math.max(after - before, 0.1));
         rows = 16 * Math.max(1, Math.min(16, Math.floor(fitting)));
         const spent = after - began;
+        const soon = (spent / done) * height <= PATIENCE;
         // The first rows, which need more latents than others, say little of the rest.
-        const guess = spent > PATIENCE / 8 ? (spent / done) * height : 0;
-        if (guess > PATIENCE && done < height && !controller) throw new Error("too slow");
+        const slow = !soon && spent > PATIENCE / 8;
+        if (slow && done < height && !controller) throw new Error("too slow");
         if (!whole) {
           if (controller) controller.enqueue(to);
           else early.push(to);
-          // Long enough to know how long all of it will take.
-          if (!controller && (spent > 100 || done === height)) {
+          // What is begun cannot be taken back unseen: not before it is known to end in time.
+          if (!controller && ((soon && spent > 100) || done === height)) {
             answer(new Response(new ReadableStream({
               start: (made) => (controller = made),
               cancel: () => (cancelled = true),
