@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 
 def make_photo(height, width, seed=0):
@@ -37,6 +37,21 @@ def make_text(height, width, seed=0):
     return np.repeat(page[..., None], 3, axis=2)
 
 
+def make_page(height, width):
+    """A screenshot-like (H, W, 3) uint8 picture: smooth letters on areas, and a link's blue."""
+    image = Image.new("RGB", (width, height), "white")
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((0, 0, width, 30), fill=(38, 50, 56))
+    draw.rectangle((width - 90, 30, width, height), fill=(246, 248, 250))
+    draw.text((8, 6), "Light pictures", font=ImageFont.load_default(16), fill="white")
+    words = "latent grid of numbers a picture is made from small and whole with light on it".split()
+    for row, top in enumerate(range(40, height - 20, 18)):
+        line = " ".join(words[(row * 5 + n) % len(words)] for n in range(width // 70))
+        draw.text((8, top), line, font=ImageFont.load_default(13), fill=(33, 33, 33))
+        draw.text((width - 80, top), words[row % 15], font=ImageFont.load_default(12), fill="#06c")
+    return np.asarray(image).copy()
+
+
 def encode(pixels, format_name="PNG", **options):
     """The bytes of a Pillow image or an array as a file."""
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
@@ -57,6 +72,7 @@ def make():
     class Make:
         photo = staticmethod(make_photo)
         text = staticmethod(make_text)
+        page = staticmethod(make_page)
         file = staticmethod(encode)
 
     return Make

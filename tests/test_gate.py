@@ -3,7 +3,7 @@ import pytest
 
 from sitecodec import metrics
 from sitecodec.codecs.web import WebCodec
-from sitecodec.encoding import gate, images
+from sitecodec.encoding import gate, images, palette
 from sitecodec.encoding.trials import Trial
 from sitecodec.settings import Settings
 
@@ -84,13 +84,31 @@ def test_text_is_no_payload_and_the_reason_says_so(make):
 def test_graphics_are_tried_lossless_and_held_to_a_higher_score(make):
     page = make.text(300, 400)
     verdict = choose(page, quality=30)
-    assert verdict.graphics
+    assert verdict.flat
     if verdict.lossless:
         assert verdict.avif is None
         assert (images.decode(verdict.lossless.data) == page).all()
     else:
         assert verdict.avif.score >= gate.GRAPHICS_SCORE
-    assert not choose(make.photo(96, 128)).graphics
+    assert choose(make.photo(96, 128)).flat is None
+
+
+def test_graphics_get_few_colours_where_those_score_enough(make):
+    page = make.page(300, 400)
+    verdict = choose(page, quality=30)
+    assert verdict.lossless == verdict.flat.file
+    assert verdict.avif is None
+    shown = images.decode(verdict.lossless.data)
+    assert metrics.ssimulacra2(page, shown) == verdict.flat.score >= gate.GRAPHICS_SCORE
+    assert metrics.worst_tile(page, shown) >= palette.WORST_TILE
+
+
+def test_whoever_asks_for_all_of_a_drawing_gets_it(make):
+    page = make.page(300, 400)
+    verdict = choose(page, quality=100)
+    assert (images.decode(verdict.lossless.data) == page).all()
+    assert verdict.flat.score == 100
+    assert "lossless" in verdict.reason
 
 
 def test_nothing_that_is_not_smaller_than_the_source(small, verdict):
@@ -169,7 +187,7 @@ def cutout(pixels):
 def test_a_cutout_is_judged_over_black_and_white(make):
     picture = cutout(make.photo(96, 128))
     verdict = choose(picture, min_tile_score=0)
-    assert not verdict.graphics
+    assert verdict.flat is None
     with metrics.against(picture) as score:
         assert verdict.avif.score == score(images.decode(verdict.avif.data)).score >= 50
         assert images.decode(verdict.avif.data).shape[2] == 4
@@ -185,7 +203,6 @@ def test_a_flat_drawing_with_transparency_becomes_lossless():
     picture[40:160, 50:250] = (200, 30, 30, 255)
     picture[60:140, 70:230, 3] = 128
     verdict = choose(images.filled(picture))
-    assert verdict.graphics
     shown = images.decode(verdict.lossless.data)
     visible = picture[..., 3] > 0
     np.testing.assert_array_equal(shown[visible], picture[visible])

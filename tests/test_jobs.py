@@ -132,6 +132,17 @@ def test_a_screenshot_gets_a_lossless_file(make, tmp_path):
     assert len(best.data) < len(images.avif(pixels, 50))
 
 
+def test_a_screenshot_is_shown_in_the_same_few_colours_by_every_browser(make, tmp_path):
+    pixels = make.page(300, 400)
+    path = tmp_path / "screen.png"
+    path.write_bytes(make.file(pixels))
+    best, fallback = jobs.encode_image(Job(path, SETTINGS)).variants
+    assert (best.format, fallback.format) == ("webp", "png")
+    assert 85 <= best.score == fallback.score < 100
+    np.testing.assert_array_equal(images.decode(best.data), images.decode(fallback.data))
+    assert len(best.data) < 0.8 * len(images.lossless(pixels).data)
+
+
 def test_widths(make, tmp_path):
     path = tmp_path / "photo.png"
     path.write_bytes(make.file(make.photo(200, 400)))

@@ -1,5 +1,7 @@
 """Widths and formats of one source; tests/test_jobs.py has whole jobs."""
 
+import itertools
+
 import pytest
 
 from sitecodec import metrics
@@ -41,3 +43,13 @@ def test_nothing_is_made_that_is_not_smaller_than_the_source(make):
     outcome = variants.encode(images.Source(make.photo(160, 240)), 60, Settings(), {})
     assert outcome.variants == ()
     assert outcome.reason == "already small"
+
+
+def test_all_widths_share_the_format_of_the_widest(make):
+    source = images.Source(make.page(360, 480))
+    outcome = variants.encode(source, 10**6, Settings(widths=(120, 240, 480)), {})
+    modern = [v for v in outcome.variants if v.format in ("avif", "webp")]
+    assert {v.format for v in modern} == {outcome.variants[0].format}
+    assert len(modern) > 1
+    for wide, narrow in itertools.pairwise(modern):
+        assert len(narrow.data) <= 0.9 * len(wide.data)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from sitecodec.codecs import alpha
 from sitecodec.codecs.web import WebCodec
-from sitecodec.encoding import images, refining, search
+from sitecodec.encoding import images, palette, refining, search
 from sitecodec.encoding.conventional import Scorer, matching_avif
 from sitecodec.encoding.trials import Encoded, Memo, Trial, measured, named
 from sitecodec.settings import REFINING, Settings
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from sitecodec.codecs import Codec, Pixels
 
 GRAPHICS_SCORE = 85.0
-"""What lossy files of flat graphics and screenshots must score at least.
+"""What files of flat graphics and screenshots must score at least, unless they are lossless.
 
 Most of such a picture is blank, and blank scores high: at 60 small letters were smeared beyond
-reading. Near 'visually lossless' (90) they are clean, and files about as large as lossless ones.
+reading. Near 'visually lossless' (90) they are clean.
 """
 
 WORTH_IT = 0.95
@@ -69,11 +69,11 @@ class Verdict:
     avif: Encoded | None
     """The AVIF to ship: it reaches the target and is smaller than the source."""
 
-    lossless: images.Lossless | None
-    """A lossless file to ship instead of the AVIF, which it undercuts."""
+    flat: palette.Flat | None
+    """The picture in few colours if it is flat graphics or a screenshot; None of a photograph."""
 
-    graphics: bool
-    """Whether the picture is flat graphics or a screenshot rather than a photograph."""
+    lossless: images.Lossless | None
+    """The file of those colours to ship instead of the AVIF, which it undercuts."""
 
     hints: Hints
 
@@ -98,9 +98,8 @@ def choose(
     hints = hints or (Hints(20.0, 2.5) if graphics else Hints())
     target = max(settings.quality, GRAPHICS_SCORE) if graphics else settings.quality
     floor = settings.min_tile_score
-    lossless = images.lossless(source) if graphics else None
-    if lossless and len(lossless.data) >= source_bytes:
-        lossless = None
+    flat = palette.flat(source, score, target, memo) if graphics else None
+    lossless = flat.file if flat and len(flat.file.data) < source_bytes else None
     limit = float(min(source_bytes, len(lossless.data) if lossless else source_bytes))
     avif = matching_avif(source, score, target, floor, limit, (hints.avif, hints.shipped), memo)
     # It may be that no AVIF of any quality is good enough, or none small enough.
@@ -137,21 +136,19 @@ def choose(
         if shipped is None and lossless is None:
             reason = "already small"
         elif not reason:
-            name, size = ("AVIF", rival) if lossless is None else _named(lossless)
+            name, size = ("AVIF", rival)
+            if flat and lossless:
+                name, size = flat.name, len(lossless.data)
             reason = _compare(name, size, payload.predicted)
     return Verdict(
         reason,
         payload.reached,
         payload.reached or payload.failed,
         shipped,
+        flat,
         lossless,
-        graphics,
         Hints(*avif.offsets, payload.offset),
     )
-
-
-def _named(lossless: images.Lossless) -> tuple[str, int]:
-    return f"lossless {lossless.format.upper().replace('WEBP', 'WebP')}", len(lossless.data)
 
 
 @dataclass(frozen=True)

@@ -163,16 +163,21 @@ def avif(pixels: Pixels, quality: int, speed: int = 6) -> bytes:
 
 
 def lossless(pixels: Pixels) -> Lossless:
-    """The smaller of a lossless WebP and a PNG (with a palette if 256 colours suffice)."""
-    image = Image.fromarray(_cleared(pixels))
+    """The smaller of a lossless WebP and a PNG."""
+    return min(webp(pixels), png(pixels), key=lambda file: len(file.data))
+
+
+def webp(pixels: Pixels) -> Lossless:
+    """A lossless WebP."""
     buffer = io.BytesIO()
-    image.save(buffer, "WEBP", lossless=True, quality=80, method=4)
-    return min(Lossless("webp", buffer.getvalue()), png(pixels), key=lambda file: len(file.data))
+    # Method 6 saves 2 % more and takes fifty times as long.
+    Image.fromarray(cleared(pixels)).save(buffer, "WEBP", lossless=True, quality=100, method=4)
+    return Lossless("webp", buffer.getvalue())
 
 
 def png(pixels: Pixels) -> Lossless:
     """An optimised PNG, with a palette if 256 colours suffice."""
-    pixels = _cleared(pixels)
+    pixels = cleared(pixels)
     image = Image.fromarray(pixels)
     options = {}
     if pixels.shape[2] == 4:
@@ -187,7 +192,7 @@ def png(pixels: Pixels) -> Lossless:
     return Lossless("png", buffer.getvalue())
 
 
-def _cleared(pixels: Pixels) -> Pixels:
+def cleared(pixels: Pixels) -> Pixels:
     """The picture with nothing where it is transparent: what costs least without loss."""
     if pixels.shape[2] == 3:
         return pixels

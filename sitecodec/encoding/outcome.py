@@ -14,7 +14,7 @@ class Variant(NamedTuple):
     """One encoded file of a source."""
 
     format: str
-    """'slat', 'avif', 'webp', 'png' or 'jpeg'; WebP and PNG are lossless."""
+    """'slat', 'avif', 'webp', 'png' or 'jpeg'; WebP and PNG are flat graphics in few colours."""
 
     width: int
     height: int

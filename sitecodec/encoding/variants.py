@@ -26,6 +26,7 @@ def encode(source: images.Source, source_bytes: int, settings: Settings, memos: 
     codec = codecs.get(settings.codec, settings.model, settings.effort)
     variants: list[Variant] = []
     first: gate.Verdict | None = None
+    form = ""
     hints: gate.Hints | None = None
     limits = dict.fromkeys(FORMATS, source_bytes)
     for width in _widths(source.width, settings.widths):
@@ -36,7 +37,8 @@ def encode(source: images.Source, source_bytes: int, settings: Settings, memos: 
         memo = memos.setdefault(width, {})
         with metrics.against(pixels) as score:
             verdict = gate.choose(pixels, score, source_bytes, settings, codec, hints, memo)
-            added = _variants(pixels, score, verdict, source_bytes, settings)
+            form = form or _form(verdict)
+            added = _variants(pixels, score, verdict, form, source_bytes, settings)
         hints = verdict.hints
         first = first or verdict
         kept = [v for v in added if len(v.data) <= limits[v.format]]
@@ -58,30 +60,42 @@ def _widths(source: int, wanted: tuple[int, ...]) -> list[int]:
     return [source, *narrower] if whole else narrower
 
 
+def _form(verdict: gate.Verdict) -> str:
+    """The modern format of the widest file: 'avif', 'webp' or 'none'.
+
+    The narrower ones share it, since browsers settle for a format before they look at widths.
+    """
+    if verdict.avif:
+        return "avif"
+    return "webp" if verdict.lossless and verdict.lossless.format == "webp" else "none"
+
+
 def _variants(
     pixels: Pixels,
     score: Scorer,
     verdict: gate.Verdict,
+    form: str,
     source_bytes: int,
     settings: Settings,
 ) -> list[Variant]:
     """The files of one width, best first; none if none is smaller than the source."""
     height, width = pixels.shape[:2]
+    flat = verdict.flat
     made: list[Variant] = []
     for name, file in (("slat", verdict.payload), ("avif", verdict.avif)):
-        if file:
+        if file and name in ("slat", form):
             made.append(Variant(name, width, height, file.data, file.score, file.quality))
-    lossless = verdict.lossless
-    if lossless and lossless.format == "webp":
-        made.append(Variant("webp", width, height, lossless.data, 100.0, 0))
-    if not made and not lossless:
+    if flat and form == "webp":
+        webp = flat.file if flat.file.format == "webp" else images.webp(flat.pixels)
+        made.append(Variant("webp", width, height, webp.data, flat.score, 0))
+    if not made and not verdict.lossless:
         return []
     # Another generation of loss must buy something; else the source itself is the fallback.
     limit = int(source_bytes * _WORTH_IT)
     fallbacks: list[Variant] = []
-    if verdict.graphics:
-        png = lossless if lossless and lossless.format == "png" else images.png(pixels)
-        fallbacks.append(Variant("png", width, height, png.data, 100.0, 0))
+    if flat:
+        png = flat.file if flat.file.format == "png" else images.png(flat.pixels)
+        fallbacks.append(Variant("png", width, height, png.data, flat.score, 0))
     if pixels.shape[2] == 3:  # a JPEG has no alpha
         jpeg = images.jpeg_fallback(pixels, limit)
         smaller = not fallbacks or len(jpeg) < len(fallbacks[0].data)

@@ -137,7 +137,7 @@ class Pictures:
     def find(self, digest: str, extension: str, width: int | None = None) -> Found | None:
         """What stands under a URL, without decoding; None if the store has nothing for it.
 
-        A file whose own format is asked for (AVIF, lossless WebP) is its own picture.
+        A file whose own format is asked for (AVIF, WebP) is its own picture.
         """
         url = digest, extension, width
         stamp = self._stamp(digest)

@@ -33,7 +33,7 @@ class Result:
     payload: str = ""
     """SHA-256 of the payload that pages show; '' if there is none."""
     avif: str = ""
-    """Name of the AVIF, or of the lossless WebP that is smaller; '' if there is neither."""
+    """Name of the AVIF, or of the WebP that is smaller; '' if there is neither."""
     payload_bytes: int | None = None
     avif_bytes: int | None = None
     jpeg_bytes: int | None = None

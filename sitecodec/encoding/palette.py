@@ -1,0 +1,132 @@
+"""Flat graphics in fewer colours: a lossless file takes fewer bytes the fewer it has to tell apart.
+
+Most colours of a screenshot are shades at the edges of letters, where nobody can tell one from
+the next. They may move a little; the colours of areas stay as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from sitecodec.encoding import images
+from sitecodec.encoding.trials import Memo, measured
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from sitecodec.codecs import Pixels
+    from sitecodec.encoding.conventional import Scorer
+
+REACHES = (18, 14, 9, 5)
+"""How far a colour may move, farthest first: levels of 255, for a grey."""
+
+WORST_TILE = 75.0
+"""What every part must score: the picture is mostly blank, so its mean tells little of a letter."""
+
+# From red, green and blue: luma, and blue and red less luma. Hue tells a link from its text, so the
+# latter count a little more.
+_SPACE = np.array(
+    [[0.299, 0.587, 0.114], [-0.345, -0.678, 1.023], [0.809, -0.678, -0.131]], np.float32
+)
+_MOST_COLOURS = 1 << 14  # more are a photograph's
+_MOST_AREAS = 1 << 10  # more are a gradient's, which fewer colours would turn into bands
+_WINDOW = 5  # pixels: what is calm so far around belongs to an area
+_CALM = 12  # levels that it may differ by
+_PATCH = 4  # so many calm pixels of a colour make it an area's
+
+
+@dataclass(frozen=True)
+class Flat:
+    """Flat graphics as their files show them."""
+
+    pixels: Pixels
+    colours: int
+    """How many there are; 0 if they are the source's own."""
+
+    score: float
+    file: images.Lossless
+    """The smallest lossless file of these pixels."""
+
+    @property
+    def name(self) -> str:
+        """What the report calls the file."""
+        name = self.file.format.upper().replace("WEBP", "WebP")
+        return f"{name} of {self.colours} colours" if self.colours else f"lossless {name}"
+
+
+def flat(source: Pixels, score: Scorer, target: float, memo: Memo) -> Flat:
+    """The picture in as few colours as score `target`, or in its own.
+
+    `source` is (H, W, 3 or 4) uint8; `memo` are its trials, which are used and added to.
+    """
+    for reach in REACHES:
+        pixels, colours = fewer(source, reach)
+        if not colours:
+            break
+        name = f"colours/{reach}"
+        if name not in memo:
+            memo[name] = measured(images.webp(pixels).data, score(pixels))
+        if memo[name].score >= target and memo[name].worst_tile >= WORST_TILE:
+            return Flat(pixels, colours, memo[name].score, images.lossless(pixels))
+    return Flat(source, 0, 100.0, images.lossless(source))
+
+
+def fewer(pixels: Pixels, reach: float) -> tuple[Pixels, int]:
+    """The picture with colours moved to a commoner one within `reach`, and how many are left.
+
+    `pixels` is (H, W, 3 or 4) uint8, `reach` one of REACHES or the like. Colours of calm areas
+    stay. A picture of too many colours, or of none to spare, comes back as it is, with 0.
+    """
+    channels = pixels.shape[2]
+    words = np.zeros((*pixels.shape[:2], 4), np.uint8)
+    words[..., :channels] = images.cleared(pixels)
+    found, places, counts = np.unique(words.view("<u4"), return_inverse=True, return_counts=True)
+    if len(found) > _MOST_COLOURS:
+        return pixels, 0
+    places = places.reshape(-1)
+    areas = np.bincount(places[_calm(pixels).reshape(-1)], minlength=len(found)) >= _PATCH
+    if areas.sum() > _MOST_AREAS:
+        return pixels, 0
+    colours = found.view(np.uint8).reshape(-1, 4)
+    points = colours.astype(np.float32)
+    points[:, :3] = points[:, :3] @ _SPACE.T
+    moved = _moved(points, counts, areas, reach)
+    kept = len(np.unique(moved))
+    if kept == len(found):
+        return pixels, 0
+    return np.ascontiguousarray(colours[moved][places, :channels].reshape(pixels.shape)), kept
+
+
+def _calm(pixels: Pixels) -> NDArray[np.bool_]:
+    """Where all pixels of a window hardly differ."""
+    calm = np.ones(pixels.shape[:2], np.bool_)
+    for channel in np.moveaxis(pixels, 2, 0):
+        image = Image.fromarray(np.ascontiguousarray(channel))
+        most = np.asarray(image.filter(ImageFilter.MaxFilter(_WINDOW)))
+        least = np.asarray(image.filter(ImageFilter.MinFilter(_WINDOW)))
+        calm &= most - least <= _CALM
+    return calm
+
+
+def _moved(
+    colours: NDArray[np.float32],
+    counts: NDArray[np.int64],
+    areas: NDArray[np.bool_],
+    reach: float,
+) -> NDArray[np.int64]:
+    """For each colour the one that it becomes: commonest first, each takes those in its reach."""
+    nearest = np.arange(len(colours))
+    distances = np.full(len(colours), np.inf, np.float32)
+    free = np.ones(len(colours), np.bool_)
+    for place in np.lexsort((-counts, ~areas)):
+        if not (free[place] or areas[place]):
+            continue
+        away = np.square(colours - colours[place]).sum(1)
+        nearer = away < distances
+        nearest[nearer], distances[nearer] = place, away[nearer]
+        free &= away > reach**2
+    return nearest
