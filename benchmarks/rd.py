@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from sitecodec import bdrate, bench, metrics, payload
-from sitecodec.encoding import images
+from sitecodec.encoding import sources
 from sitecodec.progress import progress_bar
 from sitecodec.settings import Settings
 
@@ -94,8 +94,8 @@ def quantisation_cost(
     levels = len(weights["level_t"])
     points: list[list[tuple[float, float, float]]] = [[] for _ in range(levels)]
     for path in pictures:
-        source = images.load(path.read_bytes(), path.name, Settings().max_pixels)
-        if isinstance(source, images.Source):
+        source = sources.load(path.read_bytes(), path.name, Settings().max_pixels)
+        if isinstance(source, sources.Source):
             for level, point in enumerate(float_points(source.pixels, weights, levels)):
                 points[level].append(point)
     means = [[statistics.fmean(column) for column in zip(*p, strict=True)] for p in points]

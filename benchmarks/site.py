@@ -141,12 +141,12 @@ def idle() -> float:
 
 def avif(project: Path) -> float:
     """The peer: CPU seconds per megapixel for one AVIF of a few of the photographs."""
-    from sitecodec.encoding import images
+    from sitecodec.encoding import images, sources
 
     seconds = pixels = 0.0
     for path in sorted((project / "docs/images").glob("*.jpg"))[:20]:
-        source = images.load(path.read_bytes(), path.name, 1_000_000)
-        assert isinstance(source, images.Source)
+        source = sources.load(path.read_bytes(), path.name, 1_000_000)
+        assert isinstance(source, sources.Source)
         start = time.process_time()
         images.avif(source.pixels, 50)
         seconds += time.process_time() - start

@@ -192,15 +192,15 @@ def child(action: str, source: str, output: str) -> int:
         Image.fromarray(texture(*LARGE)).save(output, compress_level=1)
         print(json.dumps({}))
         return 0
-    from sitecodec.encoding import images
+    from sitecodec.encoding import sources
 
     codec_name, part = action.split("-")
     encode, decode = coders()[codec_name]
     data = Path(source).read_bytes()
     start = time.process_time()
     if part == "encode":
-        loaded = images.load(data, source, LARGE[0] * LARGE[1])
-        assert isinstance(loaded, images.Source)
+        loaded = sources.load(data, source, LARGE[0] * LARGE[1])
+        assert isinstance(loaded, sources.Source)
         del data
         start = time.process_time()
         Path(output).write_bytes(encode(loaded.pixels))

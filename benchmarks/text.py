@@ -19,7 +19,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from sitecodec import codecs
-from sitecodec.encoding import images, variants
+from sitecodec.encoding import sources, variants
 from sitecodec.settings import Settings
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -79,8 +79,8 @@ def main() -> int:
         name, options = ("PNG", {}) if number % 2 else ("JPEG", {"quality": 92})
         data = io.BytesIO()
         page(number, words).save(data, name, **options)
-        source = images.load(data.getvalue(), f"page {number}", Settings().max_pixels)
-        assert isinstance(source, images.Source)
+        source = sources.load(data.getvalue(), f"page {number}", Settings().max_pixels)
+        assert isinstance(source, sources.Source)
         truth = read(Image.fromarray(source.pixels))
         outcome = variants.encode(source, len(data.getvalue()), Settings(), {})
         before += len(data.getvalue())

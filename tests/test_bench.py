@@ -11,7 +11,7 @@ from PIL import AvifImagePlugin, Image
 from sitecodec import bench, codecs, metrics
 from sitecodec.bench import Point, Results, measure
 from sitecodec.codecs.web import WebCodec
-from sitecodec.encoding import images
+from sitecodec.encoding import images, sources
 from sitecodec.errors import SitecodecError
 from sitecodec.settings import Settings
 
@@ -231,7 +231,7 @@ def test_web_0_agrees_with_its_card_on_kodim23():
         (21150, 36.15),
         (30130, 36.84),
     ]
-    source = images.load((KODAK / "kodim23.webp").read_bytes(), "kodim23", 10**6)
+    source = sources.load((KODAK / "kodim23.webp").read_bytes(), "kodim23", 10**6)
     payloads = WebCodec("web-0").encode_many(source.pixels, [0, 20, 40, 60, 80, 100])
     for payload, (size, psnr) in zip(payloads, card, strict=True):
         assert len(payload) == pytest.approx(size + 20, rel=0.005)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sitecodec import codecs, metrics, store
-from sitecodec.encoding import images, jobs
+from sitecodec.encoding import images, jobs, sources
 from sitecodec.encoding.jobs import Job, Outcome
 from sitecodec.errors import ImageError
 from sitecodec.settings import Settings
@@ -60,7 +60,7 @@ def inline(folder):
 def test_a_photograph_becomes_variants_that_show_it(folder):
     source = folder / "photo.png"
     outcome = jobs.encode_image(Job(source, SETTINGS))
-    pixels = images.load(source.read_bytes(), "photo", 10**6).pixels
+    pixels = sources.load(source.read_bytes(), "photo", 10**6).pixels
     assert (outcome.width, outcome.height) == (128, 96)
     assert outcome.source_bytes == source.stat().st_size
     variants = {variant.format: variant for variant in outcome.variants}
@@ -79,7 +79,7 @@ def test_a_kept_payload_is_the_codec_s_and_carries_its_score(folder):
     assert outcome.reason == ""
     assert [variant.format for variant in outcome.variants] == ["slat", "avif", "jpeg"]
     slat = outcome.variants[0]
-    pixels = images.load(source.read_bytes(), "photo", 10**6).pixels
+    pixels = sources.load(source.read_bytes(), "photo", 10**6).pixels
     codec = codecs.get("web", effort=SETTINGS.effort)
     assert slat.data == codec.encode(pixels, slat.quality)
     assert slat.score == metrics.ssimulacra2(pixels, codec.decode(slat.data))

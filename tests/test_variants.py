@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from sitecodec import metrics
-from sitecodec.encoding import images, variants
+from sitecodec.encoding import images, sources, variants
 from sitecodec.settings import Settings
 
 
@@ -26,7 +26,7 @@ def test_widths_are_never_over_the_source_s(source, wanted, made):
 def test_what_is_kept_of_each_width_is_right(make):
     pixels = make.photo(160, 240)
     memos = {}
-    outcome = variants.encode(images.Source(pixels), 10**6, Settings(widths=(120, 240)), memos)
+    outcome = variants.encode(sources.Source(pixels), 10**6, Settings(widths=(120, 240)), memos)
     assert sorted(memos) == [120, 240]
     assert all(memos.values())
     for variant in outcome.variants:
@@ -40,13 +40,13 @@ def test_what_is_kept_of_each_width_is_right(make):
 
 
 def test_nothing_is_made_that_is_not_smaller_than_the_source(make):
-    outcome = variants.encode(images.Source(make.photo(160, 240)), 60, Settings(), {})
+    outcome = variants.encode(sources.Source(make.photo(160, 240)), 60, Settings(), {})
     assert outcome.variants == ()
     assert outcome.reason == "already small"
 
 
 def test_all_widths_share_the_format_of_the_widest(make):
-    source = images.Source(make.page(360, 480))
+    source = sources.Source(make.page(360, 480))
     outcome = variants.encode(source, 10**6, Settings(widths=(120, 240, 480)), {})
     modern = [v for v in outcome.variants if v.format in ("avif", "webp")]
     assert {v.format for v in modern} == {outcome.variants[0].format}

@@ -140,10 +140,10 @@ def run(
 
 
 def _load(path: Path) -> Pixels:
-    from sitecodec.encoding import images
+    from sitecodec.encoding import sources
 
-    loaded = images.load(path.read_bytes(), str(path), Settings().max_pixels, alpha=False)
-    if isinstance(loaded, images.LeftAlone):
+    loaded = sources.load(path.read_bytes(), str(path), Settings().max_pixels, alpha=False)
+    if isinstance(loaded, sources.LeftAlone):
         raise ImageError(f"{path}: {loaded.reason}; give opaque, still PNG, JPEG or WebP pictures")
     return loaded.pixels
 

@@ -130,10 +130,10 @@ def encode(
     Example: sitecodec encode photo.jpg photo.slat --target-score 60
     """
     from sitecodec.cli import web as cli_web
-    from sitecodec.encoding import images
+    from sitecodec.encoding import sources
 
-    picture = images.load(_read(source), str(source), Settings.max_pixels, alpha=codec == "web")
-    if isinstance(picture, images.LeftAlone):
+    picture = sources.load(_read(source), str(source), Settings.max_pixels, alpha=codec == "web")
+    if isinstance(picture, sources.LeftAlone):
         raise ImageError(f"{source}: {picture.reason}: keep it in its own format")
     if target_score is not None and (max_bytes or codec == "sd"):
         raise click.UsageError("--target-score goes without --max-bytes, and with --codec web")

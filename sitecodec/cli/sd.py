@@ -182,14 +182,14 @@ def compare(
     Example: sitecodec compare photo.jpg --html photo.html
     """
     from sitecodec.bench import side_by_side
-    from sitecodec.encoding import images
+    from sitecodec.encoding import sources
     from sitecodec.settings import Settings
 
     try:
-        source = images.load(image.read_bytes(), str(image), Settings.max_pixels, alpha=False)
+        source = sources.load(image.read_bytes(), str(image), Settings.max_pixels, alpha=False)
     except OSError as error:
         raise ImageError(f"cannot read {image}: {error.strerror or error}") from error
-    if isinstance(source, images.LeftAlone):
+    if isinstance(source, sources.LeftAlone):
         raise ImageError(f"{image}: {source.reason}: keep it in its own format")
     shown = side_by_side.measure(source.pixels, model, max_bytes, device)
     picture = output or image.with_name(f"{image.stem}-compared.png")

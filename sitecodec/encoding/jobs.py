@@ -151,10 +151,10 @@ def _encode(job: Job, data: bytes, memos: trials.Memos) -> Outcome:
     if len(data) < job.settings.min_bytes:
         return _too_small(len(data))
     # Imported here, so that a warm build does without numpy, Pillow and the engine.
-    from sitecodec.encoding import images, variants
+    from sitecodec.encoding import sources, variants
 
-    source = images.load(data, str(job.source), job.settings.max_pixels)
-    if isinstance(source, images.LeftAlone):
+    source = sources.load(data, str(job.source), job.settings.max_pixels)
+    if isinstance(source, sources.LeftAlone):
         return Outcome(0, 0, len(data), (), source.reason)
     return variants.encode(source, len(data), job.settings, memos)
 

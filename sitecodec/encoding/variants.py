@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from sitecodec import codecs, metrics
-from sitecodec.encoding import gate, images
+from sitecodec.encoding import gate, images, sources
 from sitecodec.encoding.conventional import Scorer
 from sitecodec.encoding.outcome import FORMATS, Outcome, Variant
 from sitecodec.settings import Settings
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _WORTH_IT = 0.9
 
 
-def encode(source: images.Source, source_bytes: int, settings: Settings, memos: Memos) -> Outcome:
+def encode(source: sources.Source, source_bytes: int, settings: Settings, memos: Memos) -> Outcome:
     """All variants of a source whose file has `source_bytes`.
 
     `memos` are trials made of it before, by width; they are used and added to.

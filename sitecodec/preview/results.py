@@ -75,11 +75,11 @@ def first_look(real: Path, settings: Settings, pictures: Pictures) -> Result:
     Raises ImageError.
     """
     from sitecodec import codecs, metrics
-    from sitecodec.encoding import images
+    from sitecodec.encoding import sources
 
     data = read(real)
-    source = images.load(data, str(real), settings.max_pixels)
-    if isinstance(source, images.LeftAlone):
+    source = sources.load(data, str(real), settings.max_pixels)
+    if isinstance(source, sources.LeftAlone):
         return Result("left alone", len(data), reason=source.reason)
     codec = codecs.get("web", settings.model)
     quality = quick_quality(settings.quality)

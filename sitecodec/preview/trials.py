@@ -67,10 +67,10 @@ class Trials:
         self, real: Path, quality: float, settings: Settings, score: bool, known: Trial | None
     ) -> Trial:
         from sitecodec import codecs, metrics
-        from sitecodec.encoding import images
+        from sitecodec.encoding import sources
 
-        source = images.load(read(real), str(real), settings.max_pixels)
-        if isinstance(source, images.LeftAlone):
+        source = sources.load(read(real), str(real), settings.max_pixels)
+        if isinstance(source, sources.LeftAlone):
             raise ImageError(f"it is left alone: {source.reason}")
         codec = codecs.get("web", settings.model)
         before = self._pictures.file(known.payload) if known else None

@@ -1,0 +1,88 @@
+"""Screenshots and diagrams: what a build makes of them, beside lossless WebP and AVIF.
+
+Every picture at three widths, as pages show it: all its colours in a lossless WebP; the AVIF of the
+lowest quality that scores 85 (at speed 6, 4:2:0; some never do); the file of fewer colours that a
+build makes, and its score.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sitecodec import metrics
+from sitecodec.encoding import gate, images, palette
+from sitecodec.encoding.conventional import matching_avif
+
+WIDTHS = (None, 760, 380)
+FIRST, COUNT = 100_000, 12  # numbers of pictures that no model was trained on
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, nargs="?", help="PNG files; else Chromium draws some")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as made:
+        folder = options.folder or drawn(Path(made))
+        sources = [np.asarray(Image.open(p).convert("RGB")) for p in sorted(folder.glob("*.png"))]
+    print(f"{len(sources)} pictures; kB of all of them together")
+    print("width   lossless WebP   AVIF of 85   of them   fewer colours   score   s per MP")
+    for width in WIDTHS:
+        rows = [row(pixels, width) for pixels in sources]
+        lossless, avif, few, score, seconds = zip(*rows, strict=True)
+        reached = [place for place, size in enumerate(avif) if size is not None]
+        both = sum(few[place] for place in reached)
+        print(
+            f"{width or 'whole':<5}{sum(lossless) / 1e3:>16.1f}"
+            f"{sum(avif[place] or 0 for place in reached) / 1e3:>13.1f}{len(reached):>10}"
+            f"{sum(few) / 1e3:>16.1f}{statistics.median(score):>8.1f}"
+            f"{statistics.median(seconds):>11.2f}"
+        )
+        print(
+            f"      fewer colours against WebP {percent(sum(few), sum(lossless))},"
+            f" against AVIF where that reaches 85"
+            f" {percent(both, sum(avif[place] or 0 for place in reached))}",
+            flush=True,
+        )
+
+
+def row(pixels: np.ndarray, width: int | None) -> tuple[int, int | None, int, float, float]:
+    """Bytes of the three files, the last one's score, and CPU seconds a megapixel for it."""
+    if width and width < pixels.shape[1]:
+        pixels = images.resized(pixels, width)
+    target = gate.GRAPHICS_SCORE
+    with metrics.against(pixels) as score:
+        avif = matching_avif(pixels, score, target).encoded
+        began = time.process_time()
+        flat = palette.flat(pixels, score, target, {})
+        seconds = time.process_time() - began
+    return (
+        len(images.webp(pixels).data),
+        avif.size if avif else None,
+        len(flat.file.data),
+        flat.score,
+        seconds / (pixels.shape[0] * pixels.shape[1] / 1e6),
+    )
+
+
+def drawn(folder: Path) -> Path:
+    command = [sys.executable, "-m", "sitecodec.training.screens", str(folder)]
+    numbers = ["--count", str(COUNT), "--first", str(FIRST)]
+    subprocess.run([*command, *numbers], check=True, stdout=subprocess.DEVNULL)
+    return folder
+
+
+def percent(size: float, peer: float) -> str:
+    return f"{100 * (size / peer - 1):+.0f} %" if peer else "-"
+
+
+if __name__ == "__main__":
+    main()
