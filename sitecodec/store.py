@@ -45,6 +45,13 @@ class Usage(NamedTuple):
     size: int
 
 
+class Fetched(NamedTuple):
+    """The content of an entry, and its SHA-256."""
+
+    content: bytes
+    checksum: bytes
+
+
 def key(*parts: str | bytes) -> str:
     """The key of an entry made from `parts`: 64 hexadecimal digits (SHA-256).
 
@@ -68,6 +75,11 @@ class Store(NamedTuple):
 
     def get(self, key: str) -> bytes | None:
         """The content of an entry, or None. A damaged entry is removed and counts as missing."""
+        found = self.fetch(key)
+        return found.content if found else None
+
+    def fetch(self, key: str) -> Fetched | None:
+        """The same, with the checksum that was found to be right."""
         if not _KEY.match(key):
             return None
         # Of a string, since a warm build does little else, and paths take longer than the system.
@@ -78,14 +90,14 @@ class Store(NamedTuple):
                 raw = file.read()
         except OSError:
             return None
-        content = _unpack(raw)
-        if content is None:
+        found = _unpack(raw)
+        if found is None:
             _unlink(Path(place))
             return None
         if time.time() - used > self.resolution:  # last use, for gc
             with contextlib.suppress(OSError):
                 os.utime(place)
-        return content
+        return found
 
     def put(self, key: str, data: bytes) -> None:
         """Store `data` under `key`, whole or not at all.
@@ -254,10 +266,10 @@ class _Entry(NamedTuple):
     used: float
 
 
-def _unpack(raw: bytes) -> bytes | None:
-    content = raw[_HEAD:]
-    intact = raw.startswith(_MAGIC) and raw[len(_MAGIC) : _HEAD] == hashlib.sha256(content).digest()
-    return content if intact else None
+def _unpack(raw: bytes) -> Fetched | None:
+    checksum, content = raw[len(_MAGIC) : _HEAD], raw[_HEAD:]
+    intact = raw.startswith(_MAGIC) and checksum == hashlib.sha256(content).digest()
+    return Fetched(content, checksum) if intact else None
 
 
 def _usage(entries: list[_Entry]) -> Usage:

@@ -6,6 +6,7 @@ import itertools
 import re
 import tempfile
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ from sitecodec.site import assets
 from sitecodec.site.assets import Asset
 from sitecodec.site.build import Summary, rewrite_site
 from sitecodec.site.findings import Findings
-from sitecodec.site.rewrite import Offers, rewrite
-from sitecodec.site.survey import survey
+from sitecodec.site.memory import of_site
+from sitecodec.site.offers import Offers
+from sitecodec.site.pages import Visitor
 
 
 @pytest.fixture(scope="module")
@@ -353,13 +355,25 @@ def test_not_one_other_byte_of_any_document_changes(text: str, broken: bool) -> 
         (site / "p.html").write_bytes(data)
         asset = Asset({"avif": "a/s.avif", "jpeg": "a/s.jpg"}, 120, 80, {"avif": 9, "jpeg": 9}, {})
         images = {"i/small.png": assets.Image(120, 80, (asset,))}
-        offers = Offers(site, "/", images, load_template(), "", {}, images, {})
-        page = survey(site, "p.html", "/", Settings(asset_dir="a"), {}, Findings())
-        changed = page is not None and rewrite(offers, page)
-        new = (site / "p.html").read_bytes()
-        assert (new != data) == changed
-        again = survey(site, "p.html", "/", Settings(asset_dir="a"), {}, Findings())
-        assert again is None or not rewrite(offers, again)
+        offers = Offers(site, "/", images, cache(load_template), "", {}, images, {})
+        settings = Settings(asset_dir="a", store=site / "store")
+
+        def build(data: bytes) -> tuple[bytes, Findings]:
+            (site / "p.html").write_bytes(data)
+            findings = Findings()
+            memory = of_site(settings, "/", ["p.html"])
+            visitor = Visitor(site, "/", settings, {}, findings, memory)
+            visit = visitor.visit("p.html")
+            changed = visit is not None and visitor.rewrite(visit, offers, fresh=False)
+            memory.keep()
+            new = (site / "p.html").read_bytes()
+            assert (new != data) == changed
+            return new, findings
+
+        new, findings = build(data)
+        assert build(data) == (new, findings)  # remembered
+        assert build(new)[0] == new
+        assert build(new)[0] == new
     own = [(image.start, image.end) for image in scan(data).images]
     own += [(style.start, style.end) for style in styles(data)]
     cuts = sorted({0, len(data), *(at for span in own for at in span)})

@@ -161,7 +161,7 @@ def write_page(title: str, source: Pixels, shown: Sequence[Shown], path: Path) -
     import jinja2
     from PIL import Image
 
-    from sitecodec.page import markup
+    from sitecodec.page.templates import builtin_folder
 
     zoomed = crops(source, [item.pixels for item in shown if item.size])
     items = []
@@ -170,7 +170,7 @@ def write_page(title: str, source: Pixels, shown: Sequence[Shown], path: Path) -
         parts = [_data_url(_zoom(image, place)) for place in zoomed]
         items.append({"shown": item, "whole": _data_url(image), "crops": parts})
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(markup._builtin_folder()),
+        loader=jinja2.FileSystemLoader(builtin_folder()),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
     )

@@ -13,7 +13,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 from sitecodec import codecs
 from sitecodec.encoding.outcome import Outcome, Variant, by_width, pack, unpack
@@ -37,6 +37,8 @@ _IN_FLIGHT = 32
 _AT_ONCE = 1 << 20
 
 _log = logging.getLogger("sitecodec")
+
+_Kept = TypeVar("_Kept")
 
 
 class Job(NamedTuple):
@@ -64,15 +66,19 @@ def recall(job: Job, store: Store) -> Outcome | None:
 
 
 def run(
-    jobs: Iterable[Job], executor: Executor | Callable[[], Executor] | None, store: Store | None
-) -> Iterator[tuple[Job, Outcome | SitecodecError]]:
+    jobs: Iterable[Job],
+    executor: Executor | Callable[[], Executor] | None,
+    store: Store | None,
+    recall: Callable[[str, Job], _Kept | None] | None = None,
+) -> Iterator[tuple[Job, Outcome | SitecodecError | _Kept]]:
     """Encode every job and yield each with its outcome or its error, as they are done.
 
     Outcomes come from the store where it has them and are put there where it has not; without a
     store everything is encoded. Sources of equal content are encoded once. Without an executor
     the work is done here, one image after the other; a function that makes one is called when
-    there is something to encode. A store that cannot be written costs a
-    warning in the log, not the outcome.
+    there is something to encode. A store that cannot be written costs a warning in the log, not
+    the outcome. `recall` is asked first, with the store key of each outcome: what it knows is
+    yielded in its place.
     """
     groups: dict[str, list[Job]] = {}
     identity = functools.cache(_identity)  # a codec's is read from files: once in a build
@@ -92,9 +98,10 @@ def run(
     pending: dict[Future[_Result], list[Job]] = {}
     try:
         for name, group in groups.items():
-            outcome = _stored(store, name)
-            if outcome is not None:
-                yield from ((job, outcome) for job in group)
+            kept = recall(name, group[0]) if recall else None
+            known = kept if kept is not None else _stored(store, name)
+            if known is not None:
+                yield from ((job, known) for job in group)
                 continue
             if callable(executor):
                 executor = executor()

@@ -7,9 +7,9 @@ before it, which for unclosed tags errs on the side of leaving an image alone.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import NamedTuple
 
+from sitecodec.page.splice import splice
 from sitecodec.page.tokens import CHROME, MAIN, Attribute, Tag, any_case, attributes_of, tags
 
 __all__ = ["Attribute", "Document", "Image", "Style", "Tag", "scan", "splice", "styles"]
@@ -157,18 +157,6 @@ def shows_raster(css: bytes) -> bool:
     """Whether CSS may show pictures of pixels: a quick look."""
     # Only scripts say "URL(", and a plain search is ten times as fast.
     return b"url(" in css and _HAS_RASTER_URL.search(css) is not None
-
-
-def splice(data: bytes, replacements: Iterable[tuple[int, int, bytes]]) -> bytes:
-    """Replace spans `(start, end, new bytes)`, which must not overlap; the rest stays as it is."""
-    parts: list[bytes] = []
-    position = 0
-    for start, end, new in sorted(replacements):
-        if not position <= start <= end <= len(data):
-            raise ValueError(f"span {start}:{end} overlaps another or leaves the document")
-        parts += (data[position:start], new)
-        position = end
-    return b"".join((*parts, data[position:]))
 
 
 def _alone(data: bytes, picture: list[Tag], start: int, end: int) -> tuple[Tag, ...] | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sitecodec.errors import SettingsError
 from sitecodec.page.html import Attribute, Image, Tag
+from sitecodec.page.templates import builtin_folder
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -74,7 +75,7 @@ def load_template(folder: Path | None = None, name: str = TEMPLATE) -> Template:
     if folder is not None and not folder.is_dir():
         raise SettingsError(f"templates: {folder} is not a folder; make it or drop the setting")
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader([*([folder] if folder else []), _builtin_folder()]),
+        loader=jinja2.FileSystemLoader([*([folder] if folder else []), builtin_folder()]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
     )
@@ -283,13 +284,6 @@ def _dimensions(author: Mapping[str, str], size: tuple[int, int]) -> dict[str, s
     if width is None and height is not None and _PLAIN_PIXELS.fullmatch(height.strip()):
         return {"width": str(max(1, round(int(height) * size[0] / size[1])))}
     return {}
-
-
-def _builtin_folder() -> Path:
-    """The package's templates: inside it in a wheel, beside it in an editable install."""
-    package = Path(__file__).parent.parent
-    inside = package / "templates"
-    return inside if inside.is_dir() else package.parent / "templates"
 
 
 def _template_error(error: Exception) -> SettingsError:

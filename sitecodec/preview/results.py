@@ -11,7 +11,7 @@ from sitecodec.errors import ImageError
 from sitecodec.preview.pictures import Pictures
 from sitecodec.settings import Settings
 from sitecodec.site import visits
-from sitecodec.site.rewrite import CONTENT_WIDTH
+from sitecodec.site.offers import CONTENT_WIDTH
 
 Stamp: TypeAlias = tuple[int, int, int]
 """What changes when a file does."""

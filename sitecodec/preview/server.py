@@ -23,7 +23,7 @@ from werkzeug.http import unquote_etag
 from werkzeug.wrappers import Request, Response
 
 from sitecodec.errors import ModelError, SitecodecError
-from sitecodec.page import markup
+from sitecodec.page.templates import builtin_folder
 from sitecodec.preview.answers import as_json, immutable, safe, text
 from sitecodec.preview.own_host import foreign, is_own_host
 from sitecodec.preview.picture_files import FORMATS
@@ -126,7 +126,7 @@ def _has(request: Request, tag: str) -> bool:
 
 def _inspector(preview: Preview) -> Response:
     folder = preview.settings.templates
-    loader = jinja2.FileSystemLoader([*([folder] if folder else []), markup._builtin_folder()])
+    loader = jinja2.FileSystemLoader([*([folder] if folder else []), builtin_folder()])
     template = jinja2.Environment(loader=loader, autoescape=True).get_template(INSPECTOR)
     nonce = secrets.token_urlsafe(16)
     response = Response(

@@ -12,6 +12,7 @@ from sitecodec.encoding import jobs
 from sitecodec.errors import SitecodecError
 from sitecodec.settings import Settings
 from sitecodec.site import assets, survey
+from sitecodec.site.pages import names_in
 from sitecodec.site.scans import content_width
 
 _ENCODABLE = (".png", ".jpg", ".jpeg", ".webp", ".jfif", ".jpe")
@@ -26,7 +27,7 @@ def look_through(
     """All images of a site's pages, and where their files are. Raises OSError."""
     findings = survey.Findings()
     files: dict[str, survey.File | str] = dict(refused)
-    pages, _ = survey.names_in(site, findings)
+    pages, _ = names_in(site, findings)
     for name in pages:
         survey.survey(site, name, root, settings, files, findings)
     if (site / settings.asset_dir).is_dir():

@@ -60,7 +60,7 @@ def write(site: Path, folder: str, path: str, variants: Mapping[str, jobs.Varian
     files = {}
     for name, variant in variants.items():
         files[name] = f"{folder}/{stem}-{digest}-{variant.width}w{_SUFFIXES[name]}"
-        _write_new(f"{site}/{files[name]}", variant.data)
+        write_new(f"{site}/{files[name]}", variant.data)
     size = next((v.width, v.height) for v in variants.values())
     lengths = {name: len(variant.data) for name, variant in variants.items()}
     return Asset(files, *size, lengths, {name: v.score for name, v in variants.items()})
@@ -128,7 +128,7 @@ def write_file(path: Path, data: bytes) -> None:
         raise _not_written(path, error) from error
 
 
-def _write_new(place: str, data: bytes) -> None:
+def write_new(place: str, data: bytes | memoryview) -> None:
     """Write a file whose name tells its content, most often for the first time. Raises SiteError.
 
     No page names it yet, and the next build would see it if it were cut short: so it needs no
@@ -137,7 +137,7 @@ def _write_new(place: str, data: bytes) -> None:
     try:
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _BINARY_MODE, 0o666)
     except OSError:  # it is there, or its folder is not
-        write_file(Path(place), data)
+        write_file(Path(place), bytes(data))
         return
     try:
         try:
@@ -191,9 +191,9 @@ def sweep(site: Path, folder: str, pages: Iterable[str], written: set[str]) -> i
     """Remove encoded files of earlier builds that no page names any more; returns how many."""
     assets = site / folder
     stale = [
-        path
-        for path in (assets.iterdir() if assets.is_dir() else ())
-        if _ASSET.fullmatch(path.name) and f"{folder}/{path.name}" not in written
+        assets / name
+        for name in (os.listdir(assets) if assets.is_dir() else ())  # noqa: PTH208 - of strings
+        if f"{folder}/{name}" not in written and _ASSET.fullmatch(name)
     ]
     if not stale:
         return 0

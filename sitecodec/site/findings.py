@@ -34,6 +34,23 @@ class Findings:
     content_width: int = 0
     """How wide, in CSS pixels, the site's theme shows an image at most; 0 if it is not known."""
 
+    looked: dict[str, int | str] = field(default_factory=dict)
+    """What there is at each path that a page names: the file's size, or what is wrong with it."""
+
+    def add(self, of_page: Findings) -> None:
+        """Add what was gathered from one page."""
+        for path, row in of_page.rows.items():
+            self.rows.setdefault(path, row)
+        for about, pages in of_page.problems.items():
+            self.problems.setdefault(about, []).extend(pages)
+        for path, pages in of_page.uses.items():
+            self.uses.setdefault(path, []).extend(pages)
+        for path, quality in of_page.qualities.items():
+            self.qualities[path] = max(quality, self.qualities.get(path, quality))
+        self.backgrounds |= of_page.backgrounds
+        self.pinned |= of_page.pinned
+        self.content_width = self.content_width or of_page.content_width
+
     def leave(self, path: str, size: int, reason: str) -> None:
         """Note an image that stays as it is."""
         self.rows.setdefault(path, ImageRow(printable(path), size, reason=reason))

@@ -1,25 +1,17 @@
-"""Rewrite one page or style sheet of a built site, so that it offers the encoded files."""
+"""What to change in a page or style sheet of a built site, so that it offers the encoded files."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Collection, Iterator, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from collections.abc import Iterator
+from typing import TypeAlias
 
-from sitecodec.errors import SiteError
-from sitecodec.page import css, html, markup, srcset, urls
-from sitecodec.site import assets, files
-from sitecodec.site.files import File
+from sitecodec.page import css, markup, srcset, urls
+from sitecodec.site import files
+from sitecodec.site.offers import CONTENT_WIDTH, Offers, Size
 from sitecodec.site.survey import Page
 from sitecodec.site.uses import Candidate, Own, Use
-
-if TYPE_CHECKING:
-    from jinja2 import Template
-
-CONTENT_WIDTH = 960
-"""How wide, in CSS pixels, a theme that is not known is taken to show images."""
 
 # Best first: the order of the <source> elements.
 _MIME_TYPES = {"slat": "image/x-sitecodec", "avif": "image/avif", "webp": "image/webp"}
@@ -27,46 +19,15 @@ _FALLBACKS = {"jpeg": "image/jpeg", "png": "image/png"}
 _LARGE = 5_000  # pixels: a badge before the first picture of a page is not what visitors wait for
 _PIXELS = re.compile(r"([1-9]\d{0,4})(?:px)?", re.ASCII)
 
-_Span: TypeAlias = tuple[int, int, bytes]
-_Size: TypeAlias = tuple[int, int]
+Span: TypeAlias = tuple[int, int, bytes]
+"""What to put in place of the bytes from one offset to another."""
 
 
-class Offers(NamedTuple):
-    """What pages are to offer. All by site path."""
+def spans(offers: Offers, page: Page, data: bytes) -> list[Span]:
+    """What to change in a page or style sheet that reads `data`.
 
-    site: Path
-    root: str
-    images: Mapping[str, assets.Image]
-    template: Template
-    script: str
-    """The script that pages with pictures load; '' for none."""
-
-    placeholders: Mapping[str, str]
-    """CSS declarations that stand in for images while they load."""
-
-    left: Collection[str]
-    """The images that are whole, and stay as they are."""
-
-    sizes: dict[str, _Size | None]
-    """Width and height of images that were looked at for them."""
-
-    generative: bool = False
-    """Whether the decoder of the payloads may invent detail, which their sources then say."""
-
-    fresh: bool = False
-    """Whether pages may be written where they stand."""
-
-
-def rewrite(offers: Offers, page: Page) -> bool:
-    """Write a page or style sheet anew, if there is anything to change; returns whether it was.
-
-    Raises SiteError if it cannot be read or written, or has changed since it was surveyed, and
-    SettingsError if the template fails.
+    Raises SettingsError if the template fails.
     """
-    if not _is_worth_it(offers, page):
-        return False
-    place = f"{offers.site}/{page.path}"
-    data = _unchanged(place, page)
     outside, inside = _images(offers, page, data)
     if any(b"data-sitecodec" in new for _, _, new in outside):
         script = ""
@@ -74,24 +35,10 @@ def rewrite(offers: Offers, page: Page) -> bool:
             rooted = next((use.target.rooted for use in page.uses), False)
             script = urls.to_url(offers.script, page.base, offers.root, rooted=rooted)
         outside = markup.with_head(data, page.head_end, outside, script)
-    new = html.splice(data, [*outside, *inside, *_css(offers, page, data)])
-    if new == data:
-        return False
-    if offers.fresh:
-        assets.overwrite(place, new)
-    else:
-        assets.write_file(Path(place), new)
-    return True
+    return [*outside, *inside, *_css(offers, page, data)]
 
 
-def _is_worth_it(offers: Offers, page: Page) -> bool:
-    """Whether anything may change: most pages of most sites need not be read again."""
-    if page.css or page.others or page.pictures:
-        return True
-    return any(use.image.in_content or use.target.path in offers.images for use in page.uses)
-
-
-def _images(offers: Offers, page: Page, data: bytes) -> tuple[list[_Span], list[_Span]]:
+def _images(offers: Offers, page: Page, data: bytes) -> tuple[list[Span], list[Span]]:
     """What to put in place of images, and what to change inside the author's pictures."""
     found: list[Use | Own] = [*page.uses, *page.others, *page.pictures]
     found.sort(key=lambda item: item.image.start)
@@ -100,14 +47,14 @@ def _images(offers: Offers, page: Page, data: bytes) -> tuple[list[_Span], list[
     if not page.again:  # or it was found then
         large = (n for n, item in enumerate(found) if _is_large(item, sizes[n]))
         first = next(large, first)
-    outside: list[_Span] = []
-    inside: list[_Span] = []
+    outside: list[Span] = []
+    inside: list[Span] = []
     for number, (item, size) in enumerate(zip(found, sizes, strict=True)):
         image, position = item.image, {"first": number == first, "lazy": number > first}
         if isinstance(item, Own):
             inside += _own(offers, page, data, item, size, **position)
         elif picture := _picture(offers, page, item, size):
-            new = markup.render(offers.template, data, image, picture, **position)
+            new = markup.render(offers.template(), data, image, picture, **position)
             outside.append((image.start, image.end, new))
         elif image.in_content and not page.again and item.target.path in offers.left:
             new = markup.sized(data, image, size, **position)
@@ -120,11 +67,11 @@ def _own(
     page: Page,
     data: bytes,
     own: Own,
-    size: _Size | None,
+    size: Size | None,
     *,
     first: bool,
     lazy: bool,
-) -> Iterator[_Span]:
+) -> Iterator[Span]:
     """Sources before those of the author's `<picture>`, and what its `<img>` lacks."""
     for tag, candidates in own.offers:
         sources = _sources(offers, page.base, candidates)
@@ -167,7 +114,7 @@ def _sources(
     return sources if any(s.type != _MIME_TYPES["slat"] for s in sources) else []
 
 
-def _picture(offers: Offers, page: Page, use: Use, size: _Size | None) -> markup.Picture | None:
+def _picture(offers: Offers, page: Page, use: Use, size: Size | None) -> markup.Picture | None:
     """What to show in place of an `<img>`; None if there is nothing for it."""
     base, path = page.base, use.target.path
     if use.candidates:
@@ -225,21 +172,18 @@ def _picture(offers: Offers, page: Page, use: Use, size: _Size | None) -> markup
     )
 
 
-def _size(offers: Offers, item: Use | Own) -> _Size | None:
+def _size(offers: Offers, item: Use | Own) -> Size | None:
     """Width and height to give an image: what a browser without style sheets shows it in."""
     target = item.target
     if target is None or (isinstance(item, Own) and _depends(item)):
         return None
     path = target.path
     if image := offers.images.get(path):
-        size: _Size | None = (image.width, image.height)
+        size: Size | None = (image.width, image.height)
     elif not item.image.in_content:
         return None
     else:
-        if path not in offers.sizes:
-            file = files.find(offers.site, path)
-            offers.sizes[path] = files.pixels(file.real) if isinstance(file, File) else None
-        size = offers.sizes[path]
+        size = offers.pixels(path)
     own = srcset.parse(item.image.get("srcset") or "") or []
     if size and any(candidate.unit == "w" for candidate in own):
         # Then `sizes` says how wide it is shown, which only a plain one tells us.
@@ -254,7 +198,7 @@ def _depends(own: Own) -> bool:
     return any(source.get("media") for source in own.image.sources or ())
 
 
-def _is_large(item: Use | Own, size: _Size | None) -> bool:
+def _is_large(item: Use | Own, size: Size | None) -> bool:
     """Whether an image may be the largest that a visitor sees first."""
     if not item.image.in_content or (item.target and item.target.fragment == "#only-dark"):
         return False
@@ -268,7 +212,7 @@ def _is_large(item: Use | Own, size: _Size | None) -> bool:
     return isinstance(item, Own) or bool(item.candidates)
 
 
-def _css(offers: Offers, page: Page, data: bytes) -> Iterator[_Span]:
+def _css(offers: Offers, page: Page, data: bytes) -> Iterator[Span]:
     """The CSS of a page, or a style sheet, with the encoded files behind each background."""
 
     def image_set(address: str) -> str | None:
@@ -307,17 +251,3 @@ def _css(offers: Offers, page: Page, data: bytes) -> Iterator[_Span]:
 
 def _url(offers: Offers, base: str, target: urls.Target, path: str) -> str:
     return urls.to_url(path, base, offers.root, rooted=target.rooted)
-
-
-def _unchanged(place: str, page: Page) -> bytes:
-    """What a page still reads."""
-    try:
-        stamp = files.stamp(place)
-        data = page.data
-        if data is None:
-            data, stamp = files.read(place)
-    except OSError as error:
-        raise SiteError(f"cannot read {place}: {error.strerror}; build the site again") from error
-    if stamp != page.stamp:
-        raise SiteError(f"{place} changed while images were encoded; build the site again")
-    return data

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from sitecodec.page import css, html, urls
 from sitecodec.settings import Settings
 from sitecodec.site import files, scans
-from sitecodec.site.assets import TEMPORARY
 from sitecodec.site.files import File
 from sitecodec.site.findings import Findings
 from sitecodec.site.uses import Candidate, Look, Own, Use, is_vector
 
-__all__ = ["Candidate", "File", "Findings", "Own", "Page", "Use", "names_in", "survey"]
+__all__ = ["Candidate", "File", "Findings", "Own", "Page", "Use", "survey"]
 
 
 class Css(NamedTuple):
@@ -30,12 +27,6 @@ class Page(NamedTuple):
 
     path: str
     base: str
-    data: bytes | None
-    """What it reads; None for one that has to be read again."""
-
-    stamp: files.Stamp | None
-    """That of its file, None for a page that is none."""
-
     uses: tuple[Use, ...]
     head_end: int | None
     """Where elements can be added to the page's head, None if it has none."""
@@ -52,43 +43,6 @@ class Page(NamedTuple):
     """Whether an earlier run has been here."""
 
 
-def names_in(site: Path, findings: Findings) -> tuple[list[str], list[str]]:
-    """Site paths of the pages and of the style sheets, each sorted.
-
-    What a killed build left of a page is removed.
-    """
-    pages: list[str] = []
-    sheets: list[str] = []
-    for folder, folders, names in os.walk(f"{site}"):
-        folders.sort()
-        here = folder[len(f"{site}") + 1 :].replace(os.sep, "/")
-        for name in sorted(names):
-            if name.endswith(TEMPORARY):
-                Path(folder, name).unlink(missing_ok=True)
-                continue
-            found = pages if name.lower().endswith((".html", ".htm")) else sheets
-            if found is sheets and not name.lower().endswith(".css"):
-                continue
-            path = f"{here}/{name}" if here else name
-            place = f"{site}/{path}"
-            if not os.path.islink(place):  # noqa: PTH114 - of a string, for each page
-                found.append(path)
-            elif not Path(os.path.realpath(place)).is_relative_to(site):
-                message = "is a link that leaves the site; replace it by a copy"
-                findings.problem(path, "", message)
-    return pages, sheets
-
-
-def changeable(sheets: Iterable[str], settings: Settings, findings: Findings) -> list[str]:
-    """Those of the style sheets that may be changed, after all pages have been surveyed."""
-    return [
-        name
-        for name in sheets
-        if name.rpartition("/")[2] not in findings.pinned
-        and not files.matches(settings.exclude, name)
-    ]
-
-
 def survey(
     site: Path,
     name: str,
@@ -96,15 +50,14 @@ def survey(
     settings: Settings,
     known: dict[str, File | str],
     findings: Findings,
-    scan: Callable[[bytes], scans.Scan] = scans.scan,
 ) -> Page | None:
     """Read a page and sort its images; None if there is nothing to replace in it."""
     try:
-        data, stamp = files.read(f"{site}/{name}")
+        data = (site / name).read_bytes()
     except OSError as error:
         findings.problem(name, "", f"cannot be read ({error.strerror}); check its permissions")
         return None
-    return survey_document(site, name, data, root, settings, known, findings, scan, stamp)
+    return survey_document(site, name, data, root, settings, known, findings)
 
 
 def survey_document(
@@ -115,11 +68,9 @@ def survey_document(
     settings: Settings,
     known: dict[str, File | str],
     findings: Findings,
-    scan: Callable[[bytes], scans.Scan] = scans.scan,
-    stamp: files.Stamp | None = None,
 ) -> Page | None:
     """Sort the images of the page `name`, which reads `data`; None if none is to be replaced."""
-    found = scan(data)
+    found = scans.scan(data)
     findings.pinned.update(found.pinned)
     document = found.document
     styles = () if files.matches(settings.exclude, name) else found.styles
@@ -141,7 +92,7 @@ def survey_document(
             (others if is_vector(use.target.path) else uses).append(use)
     parts = [Css(style, look.backgrounds(style.text)) for style in styles]
     page = Page(
-        *(name, base or root, data, stamp, tuple(uses), document.head_end),
+        *(name, base or root, tuple(uses), document.head_end),
         pictures=tuple(pictures),
         others=tuple(others),
         css=tuple(part for part in parts if part.backgrounds),
@@ -158,16 +109,13 @@ def survey_document(
 def survey_sheet(
     site: Path,
     name: str,
+    data: bytes,
     root: str,
     settings: Settings,
     known: dict[str, File | str],
     findings: Findings,
 ) -> Page | None:
-    """Read a style sheet; what there is to replace in it, as if it were a page."""
-    try:
-        data, stamp = files.read(f"{site}/{name}")
-    except OSError:
-        return None  # nobody asked us for it
+    """What there is to replace in the style sheet `name`, which reads `data`, as if a page."""
     if not html.shows_raster(data):
         return None
     base = root + name
@@ -175,4 +123,4 @@ def survey_sheet(
     found = look.backgrounds(data.decode("utf-8", "surrogateescape"))
     if not found:
         return None
-    return Page(name, base, data, stamp, (), None, css=(Css(None, found),))
+    return Page(name, base, (), None, css=(Css(None, found),))

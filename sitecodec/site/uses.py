@@ -177,7 +177,9 @@ class Look(NamedTuple):
     def _file(self, path: str) -> File | str:
         if path not in self.known:
             self.known[path] = files.find(self.site, path)
-        return self.known[path]
+        file = self.known[path]
+        self.findings.looked[path] = file.size if isinstance(file, File) else file
+        return file
 
     def _is_encodable(self, path: str) -> bool:
         """Whether a path leads to an image that nobody has taken out."""
@@ -201,7 +203,8 @@ class Look(NamedTuple):
             reason = "excluded"
         else:
             return False
-        self.findings.leave(path, files.size(self.site, path), reason)
+        file = self._file(path)
+        self.findings.leave(path, file.size if isinstance(file, File) else 0, reason)
         return True
 
 

@@ -1,0 +1,176 @@
+"""The pages and style sheets of a built site: read, surveyed or remembered, and written anew."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from sitecodec.errors import SiteError
+from sitecodec.page.splice import splice
+from sitecodec.settings import Settings
+from sitecodec.site import assets, files, memory
+from sitecodec.site.files import File
+from sitecodec.site.findings import Findings
+from sitecodec.site.memory import Memory, Record
+from sitecodec.site.offers import Offers
+
+if TYPE_CHECKING:
+    from sitecodec.site.survey import Page
+    from sitecodec.site.uses import Own, Use
+
+
+class Visit(NamedTuple):
+    """A page or style sheet in which something may be replaced."""
+
+    path: str
+    stamp: files.Stamp
+    record: Record
+    page: Page | None
+    """As it was surveyed; None for one that is remembered."""
+
+
+class Visitor(NamedTuple):
+    """Goes through the pages of a site."""
+
+    site: Path
+    root: str
+    settings: Settings
+    known: dict[str, File | str]
+    findings: Findings
+    memory: Memory
+
+    def visit(self, name: str) -> Visit | None:
+        """Read a page or style sheet; None if there is nothing to replace in it."""
+        try:
+            data, stamp = files.read(f"{self.site}/{name}")
+        except OSError as error:
+            if not _is_sheet(name):  # nobody asked us for that
+                message = f"cannot be read ({error.strerror}); check its permissions"
+                self.findings.problem(name, "", message)
+            return None
+        digest = hashlib.sha256(data).hexdigest()
+        page = None
+        record = self.memory.recall(name, digest, self._find, self.findings)
+        if record is None:
+            own = Findings()
+            page = self._survey(name, data, own)
+            self.findings.add(own)
+            record = Record(digest, memory.pack(own), None, [])
+            if page:
+                shown: list[Use | Own] = [*page.uses, *page.others, *page.pictures]
+                record = record._replace(
+                    shown=[use.target.path for use in page.uses],
+                    sized=[i.target.path for i in shown if i.target and i.image.in_content],
+                )
+            self.memory.pages[name] = record
+        return None if record.shown is None else Visit(name, stamp, record, page)
+
+    def rewrite(self, visit: Visit, offers: Offers, *, fresh: bool) -> bool:
+        """Write a page or style sheet anew, if there is anything to change; returns whether it was.
+
+        If it is `fresh`, it may be written where it stands. Raises SiteError if it cannot be read
+        or written, or has changed since it was visited, and SettingsError if the template fails.
+        """
+        record = visit.record
+        offered = offers.digest(record.findings[0], record.sized)
+        if offered == record.offered and not record.spans:
+            return False
+        place = f"{self.site}/{visit.path}"
+        data = _unchanged(place, visit.stamp)
+        new = None
+        if offered == record.offered and record.spans:
+            with contextlib.suppress(ValueError, TypeError):
+                new = splice(data, [(a, b, _encoded(text)) for a, b, text in record.spans])
+        if new is None:
+            from sitecodec.site import rewrite
+
+            page = visit.page or self._survey(visit.path, data, Findings())
+            spans = rewrite.spans(offers, page, data) if page else []
+            new = splice(data, spans)
+            packed = [] if new == data else [(a, b, _decoded(text)) for a, b, text in spans]
+            self.memory.pages[visit.path] = record._replace(offered=offered, spans=packed)
+        if new == data:
+            return False
+        if fresh:
+            assets.overwrite(place, new)
+        else:
+            assets.write_file(Path(place), new)
+        return True
+
+    def _survey(self, name: str, data: bytes, findings: Findings) -> Page | None:
+        from sitecodec.site import survey
+
+        find = survey.survey_sheet if _is_sheet(name) else survey.survey_document
+        return find(self.site, name, data, self.root, self.settings, self.known, findings)
+
+    def _find(self, path: str) -> File | str:
+        if path not in self.known:
+            self.known[path] = files.find(self.site, path)
+        return self.known[path]
+
+
+def names_in(site: Path, findings: Findings) -> tuple[list[str], list[str]]:
+    """Site paths of the pages and of the style sheets, each sorted.
+
+    What a killed build left of a page is removed.
+    """
+    pages: list[str] = []
+    sheets: list[str] = []
+    for folder, folders, names in os.walk(f"{site}"):
+        folders.sort()
+        here = folder[len(f"{site}") + 1 :].replace(os.sep, "/")
+        for name in sorted(names):
+            if name.endswith(assets.TEMPORARY):
+                Path(folder, name).unlink(missing_ok=True)
+                continue
+            found = pages if name.lower().endswith((".html", ".htm")) else sheets
+            if found is sheets and not name.lower().endswith(".css"):
+                continue
+            path = f"{here}/{name}" if here else name
+            place = f"{site}/{path}"
+            if not os.path.islink(place):  # noqa: PTH114 - of a string, for each page
+                found.append(path)
+            elif not Path(os.path.realpath(place)).is_relative_to(site):
+                message = "is a link that leaves the site; replace it by a copy"
+                findings.problem(path, "", message)
+    return pages, sheets
+
+
+def changeable(sheets: Iterable[str], settings: Settings, findings: Findings) -> list[str]:
+    """Those of the style sheets that may be changed, after all pages have been surveyed."""
+    return [
+        name
+        for name in sheets
+        if name.rpartition("/")[2] not in findings.pinned
+        and not files.matches(settings.exclude, name)
+    ]
+
+
+def _is_sheet(name: str) -> bool:
+    return name.lower().endswith(".css")
+
+
+def _unchanged(place: str, stamp: files.Stamp) -> bytes:
+    """What a page still reads.
+
+    To read it twice is faster than to hold it: memory that is new to a process takes longer.
+    """
+    try:
+        data, now = files.read(place)
+    except OSError as error:
+        raise SiteError(f"cannot read {place}: {error.strerror}; build the site again") from error
+    if now != stamp:
+        raise SiteError(f"{place} changed while images were encoded; build the site again")
+    return data
+
+
+def _decoded(text: bytes) -> str:
+    return text.decode("utf-8", "surrogateescape")
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
