@@ -1,4 +1,4 @@
-"""The .slat container: a header of 20 bytes, alpha if any, latents (docs/format.md)."""
+"""The .slat container: a header of 20 bytes and what a codec wrote (docs/format.md)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ ALPHA_VERSION = 2
 """The same with an alpha section before the latents."""
 MIME_TYPE = "image/x-sitecodec"
 EXTENSION = "slat"
-CODECS = ("web", "sd")
+CODECS = ("web", "sd", "flat")
 """Names by codec number."""
 
 _HEADER = struct.Struct("<4sBBIHHHI")
 HEADER_BYTES = _HEADER.size
 MAX_QUALITY = 10_000
+LOSSLESS = 100.0
+"""What a header says of the quality where nothing is lost."""
 ALPHA_SIZE = 4
 """Bytes that tell the size of the alpha section."""
 
@@ -30,7 +32,7 @@ class Header:
 
     codec: str
     model: int
-    """Fingerprint of the model that decodes it."""
+    """Fingerprint of the model that decodes it; 0 where none is needed."""
     width: int
     """Pixels, 1 to 65,536."""
     height: int
@@ -41,7 +43,7 @@ class Header:
 
 
 def pack(header: Header, body: bytes) -> bytes:
-    """A payload of an opaque picture: a header and entropy-coded latents.
+    """A payload: a header and what a codec wrote, which is of an opaque picture if it is latents.
 
     Raises PayloadError out of range.
     """

@@ -1,10 +1,13 @@
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
-from sitecodec import metrics
+from sitecodec import codecs, metrics
 from sitecodec.codecs.web import WebCodec
 from sitecodec.encoding import gate, images, palette
 from sitecodec.encoding.trials import Trial
+from sitecodec.payload import read_header
 from sitecodec.settings import Settings
 
 HUGE = 10**9
@@ -107,8 +110,34 @@ def test_whoever_asks_for_all_of_a_drawing_gets_it(make):
     page = make.page(300, 400)
     verdict = choose(page, quality=100)
     assert (images.decode(verdict.lossless.data) == page).all()
-    assert verdict.flat.score == 100
-    assert "lossless" in verdict.reason
+    assert (codecs.get("flat").decode(verdict.payload.data) == page).all()
+    assert (verdict.flat.score, verdict.payload.score) == (100, 100)
+    assert verdict.flat.name == "lossless WebP"
+
+
+def test_the_payload_of_graphics_shows_what_the_conventional_file_shows(make):
+    page = make.page(300, 400)
+    verdict = choose(page)
+    assert read_header(verdict.payload.data).codec == "flat"
+    shown = codecs.get("flat").decode(verdict.payload.data)
+    np.testing.assert_array_equal(shown, images.decode(verdict.lossless.data))
+    assert verdict.payload.size <= 0.95 * len(verdict.lossless.data)
+    assert (verdict.payload.score, verdict.reason) == (verdict.flat.score, "")
+
+
+def test_other_codecs_make_no_payload_of_graphics(make):
+    class Other:
+        name, identity = "sd", "sd"
+
+        @contextmanager
+        def analysed(self, pixels):
+            yield lambda quality: bytes(10**6)
+
+    page = make.page(120, 160)
+    with metrics.against(page) as score:
+        verdict = gate.choose(page, score, HUGE, Settings(), Other())
+    assert verdict.payload is None
+    assert "colours is smaller" in verdict.reason
 
 
 def test_nothing_that_is_not_smaller_than_the_source(small, verdict):

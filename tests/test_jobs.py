@@ -116,8 +116,11 @@ def test_flat_graphics_that_are_small_are_left_alone(make, tmp_path):
     path.write_bytes(make.file(images.Image.fromarray(board), optimize=True))
     assert path.stat().st_size <= len(small)
     outcome = jobs.encode_image(Job(path, replace(SETTINGS, min_bytes=0)))
-    lossy = [v for v in outcome.variants if v.format not in ("webp", "png")]
-    assert lossy == []
+    assert all(v.format in ("slat", "webp", "png") for v in outcome.variants)
+    payloads = [v for v in outcome.variants if v.format == "slat"]
+    assert all((codecs.get("flat").decode(v.data) == pixels).all() for v in payloads)
+    assert not payloads or len(outcome.variants) > len(payloads)
+    assert bool(outcome.variants) == (outcome.reason == "")
 
 
 def test_a_screenshot_gets_a_lossless_file(make, tmp_path):
@@ -125,10 +128,11 @@ def test_a_screenshot_gets_a_lossless_file(make, tmp_path):
     path.write_bytes(make.file(make.text(300, 400)))
     outcome = jobs.encode_image(Job(path, SETTINGS))
     pixels = make.text(300, 400)
-    assert outcome.reason == "text: worst tile 0" or "lossless" in outcome.reason
-    best = outcome.variants[0]
+    payload, best = outcome.variants[0], outcome.variants[1]
+    assert (payload.format, outcome.reason) == ("slat", "")
     assert best.format in ("webp", "png")
     assert (images.decode(best.data) == pixels).all()
+    assert (codecs.get("flat").decode(payload.data) == pixels).all()
     assert len(best.data) < len(images.avif(pixels, 50))
 
 
@@ -136,8 +140,8 @@ def test_a_screenshot_is_shown_in_the_same_few_colours_by_every_browser(make, tm
     pixels = make.page(300, 400)
     path = tmp_path / "screen.png"
     path.write_bytes(make.file(pixels))
-    best, fallback = jobs.encode_image(Job(path, SETTINGS)).variants
-    assert (best.format, fallback.format) == ("webp", "png")
+    payload, best, fallback = jobs.encode_image(Job(path, SETTINGS)).variants
+    assert (payload.format, best.format, fallback.format) == ("slat", "webp", "png")
     assert 85 <= best.score == fallback.score < 100
     np.testing.assert_array_equal(images.decode(best.data), images.decode(fallback.data))
     assert len(best.data) < 0.8 * len(images.lossless(pixels).data)

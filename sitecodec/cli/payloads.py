@@ -20,7 +20,7 @@ from sitecodec.settings import Settings
 @click.command()
 @click.argument("source", type=FILE)
 @click.argument("output", type=NEW_FILE)
-@click.option("--codec", type=click.Choice(["web", "sd"]), default="web", show_default=True)
+@click.option("--codec", type=click.Choice(["web", "sd", "flat"]), default="web", show_default=True)
 @click.option(
     "--quality",
     type=click.FloatRange(0, 100),
@@ -70,19 +70,24 @@ def encode(
     \b
     Example: sitecodec encode photo.jpg photo.slat --target-score 60
     """
+    from sitecodec import codecs
     from sitecodec.cli import web as cli_web
     from sitecodec.encoding import sources
 
-    picture = sources.load(read(source), str(source), Settings.max_pixels, alpha=codec == "web")
+    picture = sources.load(read(source), str(source), Settings.max_pixels, alpha=codec != "sd")
     if isinstance(picture, sources.LeftAlone):
         raise ImageError(f"{source}: {picture.reason}: keep it in its own format")
-    if target_score is not None and (max_bytes or codec == "sd"):
+    if target_score is not None and (max_bytes or codec != "web"):
         raise click.UsageError("--target-score goes without --max-bytes, and with --codec web")
+    if codec == "flat" and max_bytes:
+        raise click.UsageError("--max-bytes goes with a codec that loses: web or sd")
     if codec == "sd":
         sd = cli_sd.sd_codec(device=device, **options)
         payload = cli_sd.encode_sd(sd, picture.pixels, quality, max_bytes)
     elif any(options[name] for name in ("refine", "denoise")):
         raise click.UsageError("--denoise and --refine go with --codec sd")
+    elif codec == "flat":
+        payload = codecs.get("flat").encode(picture.pixels, quality)
     else:
         aim = cli_web.Aim(quality, max_bytes, target_score)
         payload = cli_web.encode(picture.pixels, aim, effort, tune, options["model"])
@@ -139,7 +144,9 @@ def info(payload: Path, as_json: bool) -> None:
     data = read(payload)
     header = read_header(data)
     try:
-        name = cli_sd.model_of(data) if header.codec == "sd" else models.find(header.model)
+        name = "none needed"
+        if header.codec != "flat":
+            name = cli_sd.model_of(data) if header.codec == "sd" else models.find(header.model)
     except ModelError:
         name = "not installed"
     values = {

@@ -43,7 +43,7 @@ class Codec(Protocol):
 
 
 def get(name: str, model: str = "", effort: int = 0) -> Codec:
-    """The codec of that name ('web' or 'sd') and a model of it, or the usual one.
+    """The codec of that name ('web', 'sd' or 'flat') and a model of it, or the usual one.
 
     `effort` is how hard it shall work, 0 to 9, where that makes a difference.
     Raises PayloadError for an unknown codec.
@@ -56,4 +56,8 @@ def get(name: str, model: str = "", effort: int = 0) -> Codec:
         from sitecodec.codecs.sd import SdCodec
 
         return SdCodec(model)
-    raise PayloadError(f"unknown codec {name!r}; known: web, sd")
+    if name == "flat":
+        from sitecodec.codecs.flat import FlatCodec
+
+        return FlatCodec()
+    raise PayloadError(f"unknown codec {name!r}; known: web, sd, flat")

@@ -61,7 +61,7 @@ class Verdict:
     """Why there is no payload; '' if there is one."""
 
     payload: Encoded | None
-    """The payload, if it is used."""
+    """The payload, if it is used: latents, or of flat graphics every pixel of `flat`."""
 
     tried: Trial | None
     """The payload, or what came nearest to one."""
@@ -106,7 +106,10 @@ def choose(
     rival = avif.size_at(target) if avif.encoded else math.inf
     limit = min(rival, limit)
     given = alpha.eased(source, target) if source.shape[2] == 4 else source
-    if source.shape[2] == 4 and codec.name != "web":
+    every_pixel = palette.payload(flat) if flat and codec.name == "web" else None
+    if every_pixel and every_pixel.size <= limit * WORTH_IT:
+        payload = _Payload(every_pixel, "", every_pixel.size, hints.slat)
+    elif source.shape[2] == 4 and codec.name != "web":
         payload = _Payload(None, "has transparency", math.inf, 0.0)
     else:
         payload = _smallest_payload(

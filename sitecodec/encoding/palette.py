@@ -1,4 +1,4 @@
-"""Flat graphics in fewer colours: a lossless file takes fewer bytes the fewer it has to tell apart.
+"""Flat graphics in fewer colours: what is coded without loss takes fewer bytes the fewer they are.
 
 Most colours of a screenshot are shades at the edges of letters, where nobody can tell one from
 the next. They may move a little; the colours of areas stay as they are.
@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageFilter
 
+from sitecodec.codecs.flat import FlatCodec
 from sitecodec.encoding import images
-from sitecodec.encoding.trials import Memo, measured
+from sitecodec.encoding.trials import Encoded, Memo, measured
+from sitecodec.errors import ImageError
+from sitecodec.payload import LOSSLESS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,6 +51,7 @@ class Flat:
     """How many there are; 0 if they are the source's own."""
 
     score: float
+    worst_tile: float
     file: images.Lossless
     """The smallest lossless file of these pixels."""
 
@@ -71,8 +75,24 @@ def flat(source: Pixels, score: Scorer, target: float, memo: Memo) -> Flat:
         if name not in memo:
             memo[name] = measured(images.webp(pixels).data, score(pixels))
         if memo[name].score >= target and memo[name].worst_tile >= WORST_TILE:
-            return Flat(pixels, colours, memo[name].score, images.lossless(pixels))
-    return Flat(source, 0, 100.0, images.lossless(source))
+            found = memo[name]
+            file = images.lossless(pixels)
+            return Flat(pixels, colours, found.score, found.worst_tile, file)
+    return Flat(source, 0, 100.0, 100.0, images.lossless(source))
+
+
+def payload(found: Flat) -> Encoded | None:
+    """The payload of every pixel of it, or None if those are too many, or of too many colours."""
+    codec = FlatCodec()
+    pixels = images.cleared(found.pixels)
+    try:
+        data = codec.encode(pixels)
+    except ImageError:
+        return None
+    # Nothing ships that the engine has not been seen to decode.
+    if not np.array_equal(codec.decode(data), pixels):
+        return None
+    return Encoded(len(data), found.score, found.worst_tile, data, round(LOSSLESS))
 
 
 def fewer(pixels: Pixels, reach: float) -> tuple[Pixels, int]:

@@ -42,15 +42,16 @@ def encode(source: sources.Source, source_bytes: int, settings: Settings, memos:
         hints = verdict.hints
         first = first or verdict
         kept = [v for v in added if len(v.data) <= limits[v.format]]
-        if variants and all(v.format == "slat" for v in kept):
-            continue  # nearly as large as the wider one
+        if (variants or kept) and all(v.format == "slat" for v in kept):
+            continue  # nearly as large as the wider one, or no file that browsers could ask for
         if not kept:
             break
         variants += kept
         limits.update((v.format, int(_WORTH_IT * len(v.data))) for v in kept)
     assert first is not None
     tried = (first.tried.score, first.tried.worst_tile) if first.tried else (None, None)
-    return Outcome(source.width, source.height, source_bytes, tuple(variants), first.reason, *tried)
+    reason = first.reason or ("" if variants else "already small")
+    return Outcome(source.width, source.height, source_bytes, tuple(variants), reason, *tried)
 
 
 def _widths(source: int, wanted: tuple[int, ...]) -> list[int]:

@@ -36,7 +36,7 @@ _ERRORS: dict[int, tuple[type[SitecodecError], str]] = {
     -6: (PayloadError, "payload made with another model: add that model, or encode again"),
     -7: (PayloadError, "payload of a picture over the size limit"),
     -8: (PayloadError, "corrupt payload: checksum mismatch; encode the source again"),
-    -9: (PayloadError, "corrupt payload: latents or alpha out of range; encode the source again"),
+    -9: (PayloadError, "corrupt payload: a value out of range; encode the source again"),
     -10: (EngineError, "the payload did not fit the space set aside for it"),
     -11: (EngineError, "a picture to score needs sides of 113 to 65536 pixels: report this"),
     -12: (EngineError, "a part to score lies outside of its picture: report this"),
@@ -56,19 +56,26 @@ def decode(payload: bytes, models: Models, max_pixels: int = MAX_PIXELS) -> NDAr
 
     Raises PayloadError for anything that is not a whole, valid payload of these models.
     """
+    with _loaded(models.decoder) as (engine, [model]):
+        return read(engine, model, payload, max_pixels)
+
+
+def read(
+    engine: Session, model: int, payload: bytes, max_pixels: int = MAX_PIXELS
+) -> NDArray[np.uint8]:
+    """What `decode` returns, with a model loaded before, or 0 where the payload needs none."""
     import numpy as np
 
-    with _loaded(models.decoder) as (engine, [model]):
-        decoder = engine.call("sc_open", model, engine.put(payload), len(payload), max_pixels)
-        width, height = engine.call("sc_width", decoder), engine.call("sc_height", decoder)
-        channels = engine.call("sc_channels", decoder)
-        picture = np.empty((height, width, channels), np.uint8)
-        strip = engine.call("sc_alloc", min(STRIP_ROWS, height) * width * channels)
-        for top in range(0, height, STRIP_ROWS):
-            rows = engine.call("sc_read", decoder, strip, min(STRIP_ROWS, height - top))
-            data = engine.get(strip, rows * width * channels)
-            picture[top : top + rows] = np.frombuffer(data, np.uint8).reshape(rows, width, channels)
-        return picture
+    decoder = engine.call("sc_open", model, engine.put(payload), len(payload), max_pixels)
+    width, height = engine.call("sc_width", decoder), engine.call("sc_height", decoder)
+    channels = engine.call("sc_channels", decoder)
+    picture = np.empty((height, width, channels), np.uint8)
+    strip = engine.call("sc_alloc", min(STRIP_ROWS, height) * width * channels)
+    for top in range(0, height, STRIP_ROWS):
+        rows = engine.call("sc_read", decoder, strip, min(STRIP_ROWS, height - top))
+        data = engine.get(strip, rows * width * channels)
+        picture[top : top + rows] = np.frombuffer(data, np.uint8).reshape(rows, width, channels)
+    return picture
 
 
 def encode_alpha(alpha: NDArray[np.uint8]) -> bytes:
@@ -90,7 +97,7 @@ def _coded_alpha(alpha: NDArray[np.uint8], slack: int) -> tuple[bytes, NDArray[n
 
     height, width = alpha.shape
     capacity = height * width * 5 // 4 + 1024  # noise takes a little more than it has
-    with _session() as engine:
+    with session() as engine:
         plane = engine.put(np.ascontiguousarray(alpha, np.uint8).data.cast("B"))
         section = engine.call("sc_alloc", capacity)
         size = engine.call("sc_alpha", plane, width, height, slack, section, capacity)
@@ -150,7 +157,7 @@ def analyse(pixels: NDArray[np.uint8], models: Models) -> NDArray[np.float32]:
     height, width, _ = pixels.shape
     _, channels, bits = struct.unpack_from("<BHB", models.encoder, 5)
     rows, columns = -(-height // STRIDE), -(-width // STRIDE)
-    with _session() as engine:
+    with session() as engine:
         model = engine.load(models.encoder)
         source = engine.put(np.ascontiguousarray(pixels, np.uint8).data.cast("B"))
         analysis = engine.call("sc_analyse", model, source, width, height)
@@ -172,7 +179,7 @@ def code(
     if latents.shape != (-(-height // STRIDE), -(-width // STRIDE), channels):
         raise ValueError(f"latents of shape {latents.shape} for {width}x{height} pixels")
     capacity = height * width + 65536
-    with _session() as engine:
+    with session() as engine:
         decoder = engine.load(models.decoder)
         data = engine.put(np.ascontiguousarray(latents, np.int16).data.cast("B"))
         buffer = engine.call("sc_alloc", capacity)
@@ -181,7 +188,7 @@ def code(
         return engine.get(buffer, size)
 
 
-class _Session:
+class Session:
     """One instance of the module: numbers in, numbers out, memory by pointer."""
 
     def __init__(self, wasm: Path = WASM) -> None:
@@ -238,12 +245,12 @@ class _Session:
         return self.call("sc_load", self.put(file), len(file))
 
 
-_kept: dict[tuple[bytes, ...], list[tuple[_Session, list[int], int]]] = {}
+_kept: dict[tuple[bytes, ...], list[tuple[Session, list[int], int]]] = {}
 """Sessions that wait for the next picture, by the models they hold, and the mark behind these."""
 
 
 @contextmanager
-def _loaded(*files: bytes) -> Iterator[tuple[_Session, list[int]]]:
+def _loaded(*files: bytes) -> Iterator[tuple[Session, list[int]]]:
     """A session and pointers to the models of these files in it.
 
     Small pictures take little longer than their models take to be parsed. So a session that ends
@@ -253,7 +260,7 @@ def _loaded(*files: bytes) -> Iterator[tuple[_Session, list[int]]]:
     try:
         session, pointers, mark = waiting.pop()
     except IndexError:
-        session = _Session()
+        session = Session()
         pointers = [session.load(file) for file in files]
         mark = session.call("sc_mark")
     try:
@@ -276,12 +283,13 @@ def _close_kept() -> None:
 
 
 @contextmanager
-def _session(wasm: Path = WASM) -> Iterator[_Session]:
-    session = _Session(wasm)
+def session(wasm: Path = WASM) -> Iterator[Session]:
+    """An instance that is closed in the end."""
+    opened = Session(wasm)
     try:
-        yield session
+        yield opened
     finally:
-        session.close()
+        opened.close()
 
 
 @functools.cache

@@ -38,7 +38,7 @@ def encode(
 
     height, width, channels = source.shape
     capacity = source.size * 4 + 1024
-    with engine._session() as session:
+    with engine.session() as session:
         data = np.ascontiguousarray(source, np.int16).data.cast("B")
         chosen = session.call("sc_alloc", source.size)
         out = session.call("sc_alloc", capacity)
@@ -66,7 +66,7 @@ def decode(
     import numpy as np
 
     count = height * width * channels
-    with engine._session() as session:
+    with engine.session() as session:
         values = session.call("sc_alloc", 2 * count)
         session.call(
             "sc_grid_decode",

@@ -60,7 +60,7 @@ def opened(reference: NDArray[np.uint8]) -> Iterator[Callable[..., list[float]]]
     import numpy as np
 
     height, width, _ = reference.shape
-    with engine._session(WASM) as session:
+    with engine.session(WASM) as session:
 
         def put(pixels: NDArray[np.uint8]) -> int:
             return session.put(np.ascontiguousarray(pixels, np.uint8).data.cast("B"))

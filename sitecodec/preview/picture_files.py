@@ -37,6 +37,8 @@ def header_of(payload: bytes) -> Header | None:
 
 def is_decodable(payload: bytes, header: Header) -> bool:
     """Whether what decodes the payload is installed."""
+    if header.codec == "flat":
+        return True
     try:
         if header.codec == "web":
             from sitecodec import models

@@ -1,7 +1,7 @@
 // What the module exports: a payload in, rows of pixels out, and the other way round.
 #include "engine.h"
 
-enum { VERSION_OPAQUE = 1, VERSION_ALPHA = 2, CODEC_WEB = 0 };
+enum { VERSION_OPAQUE = 1, VERSION_ALPHA = 2, CODEC_WEB = 0, CODEC_FLAT = 2 };
 enum { MAX_QUALITY = 10000 };  // qualities are in hundredths
 
 static uint32_t little(const uint8_t *from, int bytes) {
@@ -36,6 +36,7 @@ typedef struct {
     RangeDecoder alpha_coder;
     Alpha alpha;
     uint8_t *alpha_values;   // of a row
+    Flat *flat;              // instead of all that, for a picture of few colours
 } Decoder;
 
 static int next_latents(void *context, int row, int16_t *out) {
@@ -50,24 +51,11 @@ static int next_latents(void *context, int row, int16_t *out) {
     return error;
 }
 
-// Checks a payload and makes ready to decode it. The result points at a Decoder, or is an error.
-EXPORT("sc_open")
-int32_t sc_open(Model *model, const uint8_t *payload, size_t size, uint32_t max_pixels) {
-    if (size < HEADER_BYTES || little(payload, 4) != 0x54414c53u) return ERROR_NOT_PAYLOAD;
-    int alpha = payload[4] == VERSION_ALPHA;
-    if (!alpha && payload[4] != VERSION_OPAQUE) return ERROR_VERSION;
-    if (payload[5] != CODEC_WEB) return ERROR_CODEC;
-    if (checksum(payload, size) != little(payload + 16, 4)) return ERROR_CHECKSUM;
-    if (!model->decoder || little(payload + 6, 4) != model->fingerprint) return ERROR_WRONG_MODEL;
-    int width = (int)little(payload + 10, 2) + 1, height = (int)little(payload + 12, 2) + 1;
-    if ((uint64_t)width * height > max_pixels) return ERROR_TOO_LARGE;
+// Makes ready to decode latents, and alpha if there is any. 0, or an error.
+static int open_latents(Decoder *decoder, Model *model, const uint8_t *payload, size_t size) {
     uint32_t quality = little(payload + 14, 2), position = position_of(model, quality);
     if (quality > MAX_QUALITY) return ERROR_LATENTS;
-    Decoder *decoder = allocate(sizeof *decoder);
-    if (!decoder) return ERROR_MEMORY;
-    decoder->width = width;
-    decoder->height = height;
-    int columns = padded(width) / STRIDE;
+    int width = decoder->width, height = decoder->height, columns = padded(width) / STRIDE;
     decoder->gains = allocate(model->channels * sizeof *decoder->gains);
     decoder->latents = allocate((size_t)columns * model->channels * 2);
     decoder->graph = graph_open(model, padded(width), padded(height), next_latents, decoder);
@@ -78,8 +66,9 @@ int32_t sc_open(Model *model, const uint8_t *payload, size_t size, uint32_t max_
         if (model->ops[i].layer.outputs) layer_set_level(&model->ops[i].layer, position);
     model_gains(model, position, -model->latent_bits, decoder->gains);
     const uint8_t *body = payload + HEADER_BYTES, *end = payload + size;
-    decoder->channels = alpha ? 4 : 3;
-    if (alpha) {
+    decoder->channels = 3;
+    if (payload[4] == VERSION_ALPHA) {
+        decoder->channels = 4;
         if (end - body < ALPHA_SIZE) return ERROR_LATENTS;
         size_t section = little(body, ALPHA_SIZE);
         body += ALPHA_SIZE;
@@ -92,7 +81,36 @@ int32_t sc_open(Model *model, const uint8_t *payload, size_t size, uint32_t max_
             return ERROR_MEMORY;
     }
     range_decoder_open(&decoder->coder, body, end - body);
-    return (int32_t)(size_t)decoder;
+    return 0;
+}
+
+// Checks a payload and makes ready to decode it; a picture of few colours needs no model. The
+// result points at a Decoder, or is an error.
+EXPORT("sc_open")
+int32_t sc_open(Model *model, const uint8_t *payload, size_t size, uint32_t max_pixels) {
+    if (size < HEADER_BYTES || little(payload, 4) != 0x54414c53u) return ERROR_NOT_PAYLOAD;
+    int version = payload[4], flat = payload[5] == CODEC_FLAT;
+    if (version != VERSION_OPAQUE && version != VERSION_ALPHA) return ERROR_VERSION;
+    if (!flat && payload[5] != CODEC_WEB) return ERROR_CODEC;
+    if (flat && version == VERSION_ALPHA) return ERROR_VERSION;
+    if (checksum(payload, size) != little(payload + 16, 4)) return ERROR_CHECKSUM;
+    if (!flat && (!model || !model->decoder || little(payload + 6, 4) != model->fingerprint))
+        return ERROR_WRONG_MODEL;
+    int width = (int)little(payload + 10, 2) + 1, height = (int)little(payload + 12, 2) + 1;
+    if ((uint64_t)width * height > max_pixels) return ERROR_TOO_LARGE;
+    Decoder *decoder = allocate(sizeof *decoder);
+    if (!decoder) return ERROR_MEMORY;
+    decoder->width = width;
+    decoder->height = height;
+    int error;
+    if (flat) {
+        error = flat_decode_open(&decoder->flat, &decoder->coder, payload + HEADER_BYTES,
+                                 size - HEADER_BYTES, width, height);
+        if (!error) decoder->channels = flat_channels(decoder->flat);
+    } else {
+        error = open_latents(decoder, model, payload, size);
+    }
+    return error ? error : (int32_t)(size_t)decoder;
 }
 
 EXPORT("sc_width") int32_t sc_width(const Decoder *decoder) { return decoder->width; }
@@ -114,9 +132,10 @@ EXPORT("sc_read") int32_t sc_read(Decoder *decoder, uint8_t *pixels, int32_t row
     int made = 0;
     for (; made < rows && decoder->row < decoder->height; made++, decoder->row++) {
         const int16_t *row;
-        int error = graph_row(decoder->graph, decoder->row, &row);
+        int error = decoder->flat ? flat_decode_row(decoder->flat, pixels)
+                                  : graph_row(decoder->graph, decoder->row, &row);
         if (error) return error;
-        colour_to_rgb(row, pixels, decoder->width);
+        if (!decoder->flat) colour_to_rgb(row, pixels, decoder->width);
         if (decoder->alpha_values) {
             alpha_row(&decoder->alpha, decoder->alpha_values);
             add_alpha(pixels, decoder->alpha_values, decoder->width);

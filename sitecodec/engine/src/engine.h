@@ -58,6 +58,7 @@ size_t range_encoder_close(RangeEncoder *coder);  // size, or SIZE_MAX when it d
 void range_decoder_open(RangeDecoder *coder, const uint8_t *in, size_t size);
 uint32_t range_decode_target(const RangeDecoder *coder);
 void range_decode_consume(RangeDecoder *coder, uint32_t start, uint32_t frequency);
+int range_decode_bit(RangeDecoder *coder, uint32_t one);  // `one`: the frequency of a one
 
 // ---- layer.c: weights and the kernels that use them
 enum { ACTIVATION_NONE, ACTIVATION_RELU, ACTIVATION_LEAKY };
@@ -161,6 +162,29 @@ typedef struct {
 
 int alpha_open(Alpha *alpha, int width, RangeEncoder *encoder, RangeDecoder *decoder);
 void alpha_row(Alpha *alpha, uint8_t *values);
+
+// ---- mixing.c: decisions whose odds many contexts have a say in
+enum { MIXER_CONTEXTS = 16, MIXER_KINDS = 17, MIXER_CHOICES = 1024 };
+typedef struct Mixer Mixer;
+int within(int x, int low, int high);
+uint32_t hash(uint32_t a, uint32_t b);
+uint32_t hash3(uint32_t a, uint32_t b, uint32_t c);
+uint32_t hash4(uint32_t a, uint32_t b, uint32_t c, uint32_t d);
+uint32_t hash5(uint32_t a, uint32_t b, uint32_t c, uint32_t d, uint32_t e);
+Mixer *mixer_open(int slot_bits, RangeEncoder *encoder, RangeDecoder *decoder);
+void mixer_clear(Mixer *mixer);                   // first; then as many as MIXER_CONTEXTS
+void mixer_context(Mixer *mixer, uint32_t value);
+void mixer_expect(Mixer *mixer, int share, int sign);    // of a one, or for -1 a zero
+void mixer_choose(Mixer *mixer, int a, int b, int c);   // a set's weights each
+int mixer_decide(Mixer *mixer, int kind, uint32_t what, int bit);
+
+// ---- flat.c: a picture of few colours <-> bits
+enum { FLAT_MAX_PIXELS = 1 << 24 };  // all of it is kept while it is coded
+typedef struct Flat Flat;
+int flat_decode_open(Flat **opened, RangeDecoder *coder, const uint8_t *body, size_t size,
+                     int width, int height);
+int flat_channels(const Flat *flat);
+int flat_decode_row(Flat *flat, uint8_t *pixels);
 
 // ---- graph.c: layers over a picture, a row at a time
 typedef struct Graph Graph;

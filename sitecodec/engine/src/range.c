@@ -86,3 +86,9 @@ void range_decode_consume(RangeDecoder *coder, uint32_t start, uint32_t frequenc
         coder->code = coder->code << 8 | next_byte(coder);
     }
 }
+
+int range_decode_bit(RangeDecoder *coder, uint32_t one) {
+    int bit = coder->code < one * (coder->range >> TOTAL_BITS);
+    range_decode_consume(coder, bit ? 0 : one, bit ? one : (1u << TOTAL_BITS) - one);
+    return bit;
+}
