@@ -17,20 +17,20 @@
   const start = async (engine, bytes) => {
     const { instance } = await WebAssembly.instantiate(engine, {});
     const exports = instance.exports;
-    const model = check(exports.sc_load(put(exports, bytes), bytes.length));
+    const model = bytes ? check(exports.sc_load(put(exports, bytes), bytes.length)) : 0;
     machine = { exports, model, mark: exports.sc_mark() };
   };
 
   const ready = async () => {
     if (!machine) {
       const cache = await openStore();
-      const parts = await Promise.all([engineUrl, modelUrl].map((url) => cache.match(url)));
-      if (!parts.every(Boolean)) {
+      const found = await Promise.all(parts.map((url) => cache.match(url)));
+      if (!found.every(Boolean)) {
         // The browser has cleared them away: no fault of the picture's.
         prepared = false;
         throw null;
       }
-      await start(...(await Promise.all(parts.map(unpacked))));
+      await start(...(await Promise.all(found.map(unpacked))));
     }
     return machine;
   };

@@ -25,7 +25,9 @@
   const root = new URL(self.sitecodecRoot || "./", self.location);
   const folder = new URL(site.folder + "/", root).href;
   const engineUrl = folder + site.engine;
-  const modelUrl = folder + site.model;
+  // None where all payloads are of flat graphics.
+  const modelUrl = site.model && folder + site.model;
+  const parts = [engineUrl, modelUrl].filter(Boolean);
   const stateUrl = folder + "state";
   // False where a worker of the site's own has imported this script.
   const alone = self.location.pathname === new URL(site.name, root).pathname;
@@ -53,7 +55,7 @@
         failures = Math.max(failures, saved.failures);
         for (const stem of saved.bad) bad.add(stem);
       }
-      prepared = !!(await cache.match(engineUrl)) && !!(await cache.match(modelUrl));
+      prepared = (await Promise.all(parts.map((url) => cache.match(url)))).every(Boolean);
     } catch {
       // Storage is blocked: nothing can be kept, so nothing is begun.
       failures = MOST_FAILURES;
@@ -87,18 +89,16 @@
     if (aside() || prepared || !stems.size) return;
     let responses;
     try {
-      responses = await Promise.all(
-        [engineUrl, modelUrl].map((url) => fetch(url, { priority: "low" })));
+      responses = await Promise.all(parts.map((url) => fetch(url, { priority: "low" })));
     } catch {
       return;
     }
     try {
       if (!responses.every((response) => response.ok)) throw new Error("missing");
-      const [engine, model] = await Promise.all(responses.map(unpacked));
-      await start(engine, model);
+      const files = await Promise.all(responses.map(unpacked));
+      await start(...files);
       const cache = await openStore();
-      await cache.put(engineUrl, new Response(engine));
-      await cache.put(modelUrl, new Response(model));
+      for (const [n, url] of parts.entries()) await cache.put(url, new Response(files[n]));
       prepared = true;
     } catch {
       await fail();
@@ -159,7 +159,7 @@
       const cache = await openStore().catch(() => null);
       for (const { url } of (await cache?.keys()) || []) {
         const stem = /-([0-9a-f]{12})-\d+w\.slat$/.exec(url)?.[1];
-        const needed = stem ? stems.has(stem) : [engineUrl, modelUrl, stateUrl].includes(url);
+        const needed = stem ? stems.has(stem) : [...parts, stateUrl].includes(url);
         if (!needed) await cache.delete(url);
       }
       if (alone) await self.clients.claim();
