@@ -27,22 +27,29 @@
     return saveData || reduced || /2g/.test(effectiveType);
   };
 
-  const scriptOf = (registration) =>
-    (registration.active || registration.waiting || registration.installing)?.scriptURL;
+  // Firefox at times gives a registration without its worker, for a while or for good; then that
+  // may control the page already.
+  const newestOf = ({ installing, waiting, active }) =>
+    installing || waiting || active || container.controller;
+  const activeOf = (registration) => registration.active || newestOf(registration);
 
   const prepare = (active) => frugal() || active?.postMessage({ sitecodec: "prepare" });
+
+  const soon = async (look) => {
+    for (let tries = 0; !(await look()) && tries < 20; tries++)
+      await new Promise((done) => setTimeout(done, 250));
+  };
 
   const begin = async () => {
     let found;
     // A registration that has just begun does not say yet whose it is.
-    for (let tries = 0; tries < 20; tries++) {
+    await soon(async () => {
       found = await container.getRegistration(root.href);
-      if (!found || scriptOf(found)) break;
-      await new Promise((done) => setTimeout(done, 250));
-    }
-    if (found && scriptOf(found) !== worker) {
+      return !found || activeOf(found);
+    });
+    if (found && activeOf(found)?.scriptURL !== worker) {
       // The site has a worker of its own. If it imports ours, ours has a store.
-      if (await caches.has("sitecodec:" + root.pathname)) prepare(found.active);
+      if (await caches.has("sitecodec:" + root.pathname)) prepare(activeOf(found));
       return;
     }
     if (off()) {
@@ -51,7 +58,8 @@
     }
     if (!found && frugal()) return;
     const registration = await container.register(worker, { scope: root.pathname });
-    const newest = registration.installing || registration.waiting || registration.active;
+    let newest;
+    await soon(() => (newest = newestOf(registration)));
     const go = () => newest.state === "activated" && prepare(newest);
     newest.addEventListener("statechange", go);
     go();
