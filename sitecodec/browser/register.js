@@ -27,11 +27,12 @@
     return saveData || reduced || /2g/.test(effectiveType);
   };
 
-  // Firefox at times gives a registration without its worker, for a while or for good; then that
-  // may control the page already.
-  const newestOf = ({ installing, waiting, active }) =>
-    installing || waiting || active || container.controller;
-  const activeOf = (registration) => registration.active || newestOf(registration);
+  // The newest comes first. Firefox at times gives a registration without its workers, for a while
+  // or for good; then one may control the page already.
+  const workersOf = ({ installing, waiting, active }) => {
+    const all = [installing, waiting, active].filter(Boolean);
+    return all.length || !container.controller ? all : [container.controller];
+  };
 
   const prepare = (active) => frugal() || active?.postMessage({ sitecodec: "prepare" });
 
@@ -45,11 +46,12 @@
     // A registration that has just begun does not say yet whose it is.
     await soon(async () => {
       found = await container.getRegistration(root.href);
-      return !found || activeOf(found);
+      return !found || workersOf(found).length;
     });
-    if (found && activeOf(found)?.scriptURL !== worker) {
-      // The site has a worker of its own. If it imports ours, ours has a store.
-      if (await caches.has("sitecodec:" + root.pathname)) prepare(activeOf(found));
+    const there = found ? workersOf(found) : [];
+    if (found && !(there.length && there.every((one) => one.scriptURL === worker))) {
+      // The site has a worker of its own, or is about to. If it imports ours, ours has a store.
+      if (await caches.has("sitecodec:" + root.pathname)) prepare(there.pop());
       return;
     }
     if (off()) {
@@ -59,7 +61,7 @@
     if (!found && frugal()) return;
     const registration = await container.register(worker, { scope: root.pathname });
     let newest;
-    await soon(() => (newest = newestOf(registration)));
+    await soon(() => (newest = workersOf(registration)[0]));
     const go = () => newest.state === "activated" && prepare(newest);
     newest.addEventListener("statechange", go);
     go();

@@ -126,11 +126,12 @@ def stop_workers(context, page):
         ),
     )
     session.send("ServiceWorker.enable")
-    session.send("ServiceWorker.stopAllWorkers")
     end = time.monotonic() + 30
     while not status or set(status.values()) != {"stopped"}:
         assert time.monotonic() < end, status
-        page.wait_for_timeout(50)
+        # More than once: one that is just about to start is not stopped.
+        session.send("ServiceWorker.stopAllWorkers")
+        page.wait_for_timeout(100)
     session.detach()
 
 

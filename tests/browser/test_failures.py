@@ -209,6 +209,30 @@ def test_the_site_s_own_worker_is_left_alone(site, page, photos):
     assert not site.asked(".bin")
 
 
+def test_a_worker_that_the_site_gets_later_takes_over(site, page, photos):
+    picture = site.add("a", photos[0])
+    site.page("index.html", picture)
+    visit_twice(page, site.url)
+    (site.root / "own.js").write_text("self.addEventListener('fetch', () => {});")
+    own = "<script>navigator.serviceWorker.register('/own.js')</script>"
+    site.page("index.html", own + picture)
+    for _ in range(2):
+        page.goto(site.url)
+        page.wait_for_timeout(LONG_ENOUGH)
+    for _ in range(40):  # ours goes with its last page, some time after it
+        page.goto("about:blank")
+        page.wait_for_timeout(100)
+        page.goto(site.url)
+        if page.evaluate("navigator.serviceWorker.controller?.scriptURL.endsWith('/own.js')"):
+            break
+    assert shows(page, "a") == "avif"
+    page.wait_for_timeout(LONG_ENOUGH)
+    assert page.evaluate(
+        "navigator.serviceWorker.getRegistration().then((r) =>"
+        " [r.installing, r.waiting, r.active].map((own) => own && own.scriptURL))"
+    ) == [None, None, f"{site.url}own.js"]
+
+
 @pytest.mark.parametrize("folder", ["", "sub/"])
 def test_the_site_s_own_worker_may_import_ours(site, page, photos, folder):
     payload = photos[0]
