@@ -71,11 +71,14 @@ class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-c
                     if file.abs_src_path and file.src_uri.lower().endswith(_IMAGES)
                 },
             )
-        docs = os.path.realpath(config.docs_dir)
+        folder = config.docs_dir
+        docs = os.path.realpath(folder)
         inside = functools.cache(lambda place: Path(os.path.realpath(place)).is_relative_to(docs))
         for file in files:
-            source = file.abs_src_path
-            if source is None or not file.src_uri.lower().endswith(_IMAGES):
+            if not file.src_uri.lower().endswith(_IMAGES):
+                continue
+            source = file.abs_src_path  # found out anew each time
+            if source is None:
                 continue
             if not os.access(source, os.R_OK):
                 broken = Path(source).is_symlink() and not Path(source).exists()
@@ -85,7 +88,7 @@ class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-c
                     else "cannot be read; check its permissions"
                 )
                 file.inclusion = InclusionLevel.EXCLUDED
-            elif file.src_dir == config.docs_dir:
+            elif file.src_dir == folder:
                 # Of a string, since every image passes here; folders are few.
                 linked = os.path.islink(source)  # noqa: PTH114
                 if not inside(source if linked else os.path.dirname(source)):  # noqa: PTH120

@@ -31,8 +31,9 @@ _TAG_TEXT = (
     + b".\n# For information about cache directory tags, see https://bford.info/cachedir/\n"
 )
 _KEY = re.compile(r"[0-9a-f]{64}\Z")
-_SHARD = re.compile(r"[0-9a-f]{2}\Z")
-_REST = re.compile(r"[0-9a-f]{62}\Z")
+# Compiled where they are needed: not in a warm build.
+_SHARD = r"[0-9a-f]{2}"
+_REST = r"[0-9a-f]{62}"
 _DAY = 86_400.0
 # No writer holds a temporary file for longer than this: what is older was left by a killed one.
 _ORPHAN_AGE = 3_600.0
@@ -87,17 +88,16 @@ class Store(NamedTuple):
         try:
             with open(place, "rb", buffering=0) as file:  # noqa: PTH123
                 used = os.fstat(file.fileno()).st_mtime
-                raw = file.read()
+                head, content = file.read(_HEAD), file.read()
         except OSError:
             return None
-        found = _unpack(raw)
-        if found is None:
+        if not _is_intact(head, content):
             _unlink(Path(place))
             return None
         if time.time() - used > self.resolution:  # last use, for gc
             with contextlib.suppress(OSError):
                 os.utime(place)
-        return found
+        return Fetched(content, head[len(_MAGIC) :])
 
     def put(self, key: str, data: bytes) -> None:
         """Store `data` under `key`, whole or not at all.
@@ -121,7 +121,8 @@ class Store(NamedTuple):
         bad = []
         for entry in self._entries():
             try:
-                intact = _unpack(entry.path.read_bytes()) is not None
+                raw = entry.path.read_bytes()
+                intact = _is_intact(raw[:_HEAD], raw[_HEAD:])
             except FileNotFoundError:
                 continue  # another process removed it meanwhile
             except OSError:
@@ -242,7 +243,7 @@ class Store(NamedTuple):
         for shard in self._shards():
             for item in _scan(shard):
                 with contextlib.suppress(OSError):
-                    if _REST.match(item.name) and item.is_file(follow_symlinks=False):
+                    if re.fullmatch(_REST, item.name) and item.is_file(follow_symlinks=False):
                         status = item.stat(follow_symlinks=False)
                         yield _Entry(
                             shard.name + item.name,
@@ -255,7 +256,7 @@ class Store(NamedTuple):
         return [
             Path(item.path)
             for item in _scan(self.root)
-            if _SHARD.match(item.name) and item.is_dir(follow_symlinks=False)
+            if re.fullmatch(_SHARD, item.name) and item.is_dir(follow_symlinks=False)
         ]
 
 
@@ -266,10 +267,8 @@ class _Entry(NamedTuple):
     used: float
 
 
-def _unpack(raw: bytes) -> Fetched | None:
-    checksum, content = raw[len(_MAGIC) : _HEAD], raw[_HEAD:]
-    intact = raw.startswith(_MAGIC) and checksum == hashlib.sha256(content).digest()
-    return Fetched(content, checksum) if intact else None
+def _is_intact(head: bytes, content: bytes) -> bool:
+    return head == _MAGIC + hashlib.sha256(content).digest()
 
 
 def _usage(entries: list[_Entry]) -> Usage:
@@ -277,7 +276,7 @@ def _usage(entries: list[_Entry]) -> Usage:
 
 
 def _is_own_name(name: str) -> bool:
-    return name in (_TAG, "tmp") or _SHARD.match(name) is not None
+    return name in (_TAG, "tmp") or re.fullmatch(_SHARD, name) is not None
 
 
 def _scan(folder: Path) -> list[os.DirEntry[str]]:

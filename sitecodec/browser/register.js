@@ -27,22 +27,31 @@
     return saveData || reduced || /2g/.test(effectiveType);
   };
 
-  const scriptOf = (registration) =>
-    (registration.active || registration.waiting || registration.installing)?.scriptURL;
+  // The newest comes first. Firefox at times gives a registration without its workers, for a while
+  // or for good; then one may control the page already.
+  const workersOf = ({ installing, waiting, active }) => {
+    const all = [installing, waiting, active].filter(Boolean);
+    return all.length || !container.controller ? all : [container.controller];
+  };
 
   const prepare = (active) => frugal() || active?.postMessage({ sitecodec: "prepare" });
+
+  const soon = async (look) => {
+    for (let tries = 0; !(await look()) && tries < 20; tries++)
+      await new Promise((done) => setTimeout(done, 250));
+  };
 
   const begin = async () => {
     let found;
     // A registration that has just begun does not say yet whose it is.
-    for (let tries = 0; tries < 20; tries++) {
+    await soon(async () => {
       found = await container.getRegistration(root.href);
-      if (!found || scriptOf(found)) break;
-      await new Promise((done) => setTimeout(done, 250));
-    }
-    if (found && scriptOf(found) !== worker) {
-      // The site has a worker of its own. If it imports ours, ours has a store.
-      if (await caches.has("sitecodec:" + root.pathname)) prepare(found.active);
+      return !found || workersOf(found).length;
+    });
+    const there = found ? workersOf(found) : [];
+    if (found && !(there.length && there.every((one) => one.scriptURL === worker))) {
+      // The site has a worker of its own, or is about to. If it imports ours, ours has a store.
+      if (await caches.has("sitecodec:" + root.pathname)) prepare(there.pop());
       return;
     }
     if (off()) {
@@ -51,7 +60,8 @@
     }
     if (!found && frugal()) return;
     const registration = await container.register(worker, { scope: root.pathname });
-    const newest = registration.installing || registration.waiting || registration.active;
+    let newest;
+    await soon(() => (newest = workersOf(registration)[0]));
     const go = () => newest.state === "activated" && prepare(newest);
     newest.addEventListener("statechange", go);
     go();

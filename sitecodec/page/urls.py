@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote, unquote_to_bytes
 
-_SCHEME = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):")
+_SCHEME = r"([a-zA-Z][a-zA-Z0-9+.-]*):"
 _STRIPPED = "".join(map(chr, range(0x21)))
 _REMOVED = str.maketrans("", "", "\t\n\r")
 
@@ -41,7 +41,7 @@ def resolve(reference: str, page: str, root: str = "/") -> Target | str:
     data', 'outside the site', 'no file'.
     """
     text = reference.strip(_STRIPPED).translate(_REMOVED)
-    if scheme := _SCHEME.match(text):
+    if scheme := re.match(_SCHEME, text):
         return "inline data" if scheme[1].lower() in ("data", "blob") else "remote"
     text, mark, fragment = text.partition("#")
     path = text.partition("?")[0].replace("\\", "/")
@@ -66,7 +66,7 @@ def base_of(page: str, href: str | None, root: str = "/") -> str | None:
     if href is None:
         return own
     text = href.strip(_STRIPPED).translate(_REMOVED).partition("#")[0].partition("?")[0]
-    if _SCHEME.match(text) or text.replace("\\", "/").startswith("//"):
+    if re.match(_SCHEME, text) or text.replace("\\", "/").startswith("//"):
         return None
     text = text.replace("\\", "/")
     if not text:

@@ -19,9 +19,10 @@ TEMPORARY = ".sitecodec-tmp"
 """How the names of files that are being written end."""
 
 _SUFFIXES = {"slat": ".slat", "avif": ".avif", "webp": ".webp", "png": ".png", "jpeg": ".jpg"}
-_ASSET = re.compile(r"[A-Za-z0-9._-]+-[0-9a-f]{12}-[0-9]+w\.(?:jpg|png|webp|avif|slat)")
-_ASSET_IN_PAGE = re.compile(rb"[0-9a-f]{12}-[0-9]+w\.(?:jpg|png|webp|avif|slat)")
-_ASSET_IN_ADDRESS = re.compile(_ASSET_IN_PAGE.pattern.decode())
+# Compiled where they are needed: not in a warm build.
+_ASSET_IN_ADDRESS = r"[0-9a-f]{12}-[0-9]+w\.(?:jpg|png|webp|avif|slat)"
+_ASSET = r"[A-Za-z0-9._-]+-" + _ASSET_IN_ADDRESS
+_ASSET_IN_PAGE = _ASSET_IN_ADDRESS.encode()
 _BINARY_MODE: int = getattr(os, "O_BINARY", 0)
 _BINARY = frozenset(
     f".{suffix}"
@@ -77,12 +78,12 @@ def fingerprint(variants: Mapping[str, jobs.Variant]) -> str:
 
 def named_in(page: bytes) -> set[str]:
     """The fingerprints of all encoded files that a page names."""
-    return {name[:12].decode() for name in _ASSET_IN_PAGE.findall(page)}
+    return {name[:12].decode() for name in re.findall(_ASSET_IN_PAGE, page)}
 
 
 def may_name_asset(address: str) -> bool:
     """Whether an address or srcset may lead to an encoded file: a quick look at its digits."""
-    return _ASSET_IN_ADDRESS.search(address) is not None
+    return re.search(_ASSET_IN_ADDRESS, address) is not None
 
 
 def overwrite(path: str, data: bytes) -> None:
@@ -193,19 +194,19 @@ def sweep(site: Path, folder: str, pages: Iterable[str], written: set[str]) -> i
     stale = [
         assets / name
         for name in (os.listdir(assets) if assets.is_dir() else ())  # noqa: PTH208 - of strings
-        if f"{folder}/{name}" not in written and _ASSET.fullmatch(name)
+        if f"{folder}/{name}" not in written and re.fullmatch(_ASSET, name)
     ]
     if not stale:
         return 0
     named: set[bytes] = set()
     for page in pages:
         try:
-            named.update(_ASSET_IN_PAGE.findall((site / page).read_bytes()))
+            named.update(re.findall(_ASSET_IN_PAGE, (site / page).read_bytes()))
         except OSError:
             return 0  # it may name any of them
     removed = 0
     for path in stale:
-        match = _ASSET_IN_PAGE.search(path.name.encode())
+        match = re.search(_ASSET_IN_PAGE, path.name.encode())
         if match and match[0] not in named:
             with contextlib.suppress(OSError):
                 path.unlink()

@@ -114,7 +114,9 @@ def encode(
                 for path in groups[first]:
                     if isinstance(kept, Kept):
                         encoded[path] = kept.image
-                        findings.rows[path] = kept.row._replace(path=printable(path))
+                        row = kept.row
+                        row = row if path == first else row._replace(path=printable(path))
+                        findings.rows[path] = row
                     else:
                         findings.leave(path, wanted[path].size, kept or "nothing smaller")
             if progress:

@@ -115,4 +115,4 @@ def _glob(pattern: str) -> re.Pattern[str]:
 
 def printable(text: str) -> str:
     """The text on one line, fit for any terminal: names may hold any bytes."""
-    return "".join(c if c.isprintable() else "\ufffd" for c in text)
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)

@@ -77,8 +77,8 @@ def merged(site: Path, old: Manifest, new: Iterable[Entry]) -> Manifest:
 def dump(manifest: Manifest) -> bytes:
     """The manifest as JSON."""
     # A line for each image.
-    lines = [
-        json.dumps(entry._asdict() | {"files": [file._asdict() for file in entry.files]})
-        for entry in manifest.entries
-    ]
+    lines = []
+    for path, size, reason, files in manifest.entries:
+        made = [dict(zip(File._fields, file, strict=True)) for file in files]
+        lines.append(json.dumps({"path": path, "bytes": size, "reason": reason, "files": made}))
     return ('{"version": 1, "images": [\n' + ",\n".join(lines) + "\n]}\n").encode()

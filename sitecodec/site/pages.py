@@ -120,23 +120,32 @@ def names_in(site: Path, findings: Findings) -> tuple[list[str], list[str]]:
     """
     pages: list[str] = []
     sheets: list[str] = []
-    for folder, folders, names in os.walk(f"{site}"):
-        folders.sort()
-        here = folder[len(f"{site}") + 1 :].replace(os.sep, "/")
-        for name in sorted(names):
+    folders = [""]
+    while folders:
+        here = folders.pop()
+        try:
+            with os.scandir(f"{site}/{here}") as items:
+                entries = sorted(items, key=lambda entry: entry.name)
+        except OSError:
+            continue
+        inside = []
+        for entry in entries:
+            name, path = entry.name, here + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                inside.append(f"{path}/")
+                continue
             if name.endswith(assets.TEMPORARY):
-                Path(folder, name).unlink(missing_ok=True)
+                Path(entry.path).unlink(missing_ok=True)
                 continue
             found = pages if name.lower().endswith((".html", ".htm")) else sheets
-            if found is sheets and not name.lower().endswith(".css"):
+            if found is sheets and not _is_sheet(name):
                 continue
-            path = f"{here}/{name}" if here else name
-            place = f"{site}/{path}"
-            if not os.path.islink(place):  # noqa: PTH114 - of a string, for each page
+            if not entry.is_symlink():
                 found.append(path)
-            elif not Path(os.path.realpath(place)).is_relative_to(site):
+            elif not Path(os.path.realpath(entry.path)).is_relative_to(site):
                 message = "is a link that leaves the site; replace it by a copy"
                 findings.problem(path, "", message)
+        folders += reversed(inside)
     return pages, sheets
 
 

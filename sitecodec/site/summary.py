@@ -109,6 +109,7 @@ class Summary(NamedTuple):
 def table(summary: Summary) -> str:
     """The summary as text of at most 80 columns: sizes, then what was left alone and why."""
     rows = sorted(summary.encoded, key=lambda row: (row.after - row.before, row.path))
+    before = sum(row.before for row in rows)
     lines = [
         f"sitecodec: {_count(len(rows), 'image')} encoded, {len(summary.left_alone)} left alone, "
         f"{_count(len(summary.problems), 'problem')}; "
@@ -126,7 +127,7 @@ def table(summary: Summary) -> str:
             lines.append(columns(f"... and {len(rest)} more", map(size_text, _sums(rest))))
         lines += [
             columns("total that a visitor loads", map(size_text, _sums(rows))),
-            columns("", (f"{100 * n / max(1, summary.before):.1f} %" for n in _sums(rows))),
+            columns("", (f"{100 * n / max(1, before):.1f} %" for n in _sums(rows))),
         ]
     lines += _reasons("left alone", summary.left_alone)
     lines += _reasons("no payload, only AVIF", [r for r in rows if r.payload is None])

@@ -12,7 +12,6 @@ import gzip
 import hashlib
 import json
 import re
-import zlib
 from pathlib import Path
 
 from sitecodec import engine, models, payload
@@ -25,8 +24,8 @@ NAME = "sitecodec-sw.js"
 
 FOLDER = Path(__file__).parent.parent / "browser"
 
-_STEM = re.compile(r"-([0-9a-f]{12})-[0-9]+w\.slat")
-_PART = re.compile(r"(?:engine|model)-[0-9a-f]{12}\.bin")
+_STEM = r"-([0-9a-f]{12})-[0-9]+w\.slat"
+_PART = r"(?:engine|model)-[0-9a-f]{12}\.bin"
 _FALLBACKS = (".avif", ".jpg", ".webp", ".png")
 _INCLUDE = re.compile(r"^ *// @include (\S+)\n", re.MULTILINE)
 _COMMENT = re.compile(r"\s*//.*")
@@ -38,14 +37,14 @@ def cost(payloads: int, store: Store | None = None, model: str = "") -> int:
     And again when one of them changes. `payloads` is the number of them that the worker knows;
     `model` a name, or the usual one. What takes time to compute is kept in the store.
     """
-    return len(_engine(store)[1]) + len(_model(store, model)[1]) + _script_cost(payloads)
+    return len(_engine(store)[1]) + len(_model(store, model)[1]) + _script_cost(payloads, store)
 
 
 def shipped(site: Path, folder: str) -> int:
     """The same of a site as it was built; 0 for one without the worker."""
     if not (site / NAME).is_file():
         return 0
-    parts = (path for path in (site / folder).glob("*.bin") if _PART.fullmatch(path.name))
+    parts = (path for path in (site / folder).glob("*.bin") if re.fullmatch(_PART, path.name))
     return sum(path.stat().st_size for path in parts) + _script_cost(1)
 
 
@@ -71,7 +70,7 @@ def write(site: Path, folder: str, store: Store | None = None, model: str = "") 
         if not (site / folder / part).is_file():
             assets.write_file(site / folder / part, packed)
     for path in (site / folder).glob("*.bin"):  # of earlier builds; only the worker names them
-        if _PART.fullmatch(path.name) and path.name not in (engine_name, model_name):
+        if re.fullmatch(_PART, path.name) and path.name not in (engine_name, model_name):
             path.unlink(missing_ok=True)
     stems = decodable(site / folder, model)
     facts = {
@@ -96,7 +95,7 @@ def decodable(folder: Path, model: str = "") -> list[str]:
     known = ((payload.VERSION, web), (payload.ALPHA_VERSION, web))
     found = []
     for path in folder.glob("*.slat"):
-        match = _STEM.search(path.name)
+        match = re.search(_STEM, path.name)
         with path.open("rb") as stream:
             head = stream.read(payload.HEADER_BYTES)
         ours = tuple(head[4:6]) in known
@@ -128,10 +127,10 @@ def _script(name: str, facts: dict[str, str]) -> bytes:
     return f"{head}({json.dumps(facts)}){tail}".encode()
 
 
-def _script_cost(payloads: int) -> int:
+def _script_cost(payloads: int, store: Store | None = None) -> int:
     """Bytes of both scripts as hosts send them, with the list of payloads, which is random."""
     text = minified(source("worker.js") + source("register.js"))
-    return len(zlib.compress(text.encode(), 6)) + 7 * payloads
+    return len(_packed(text.encode(), store)) + 7 * payloads
 
 
 @functools.cache

@@ -10,6 +10,8 @@ import shutil
 import pytest
 
 from sitecodec import codecs
+from tests.browser.firefox import BINARY as FIREFOX
+from tests.browser.firefox import running
 from tests.browser.serving import serving
 from tests.conftest import encode, make_photo, make_text
 
@@ -63,6 +65,15 @@ def new_page(context):
 @pytest.fixture
 def page(new_page):
     return new_page()
+
+
+@pytest.fixture(scope="session")
+def firefox(tmp_path_factory):
+    """The only page of a Firefox."""
+    if FIREFOX is None:
+        pytest.skip("there is no Firefox here")
+    with running(tmp_path_factory.mktemp("firefox")) as page:
+        yield page
 
 
 @pytest.fixture

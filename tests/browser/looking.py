@@ -10,15 +10,17 @@ import time
 import numpy as np
 
 from sitecodec import codecs
+from tests.browser import firefox
 from tests.browser.serving import BLUE, RED
 
 REPORT = """async () => {
   const found = await navigator.serviceWorker.getRegistration();
-  if (!found?.active) return null;
+  const active = found?.active || (found && navigator.serviceWorker.controller);
+  if (!active) return null;
   return new Promise((resolve) => {
     const channel = new MessageChannel();
     channel.port1.onmessage = ({ data }) => resolve(data);
-    found.active.postMessage({ sitecodec: "report" }, [channel.port2]);
+    active.postMessage({ sitecodec: "report" }, [channel.port2]);
     setTimeout(() => resolve(null), 3000);
   });
 }"""
@@ -85,19 +87,51 @@ def wait_for_report(page, wanted, seconds=30, *, update=False):
     raise AssertionError(f"the worker came to nothing: {report(page)}")
 
 
+def wait_until_kept(page, count, seconds=30):
+    """Wait until the store holds so many payloads, which it gets after the pictures are shown.
+
+    Returns what all that it holds is called, without hashes, sorted.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        kept = page.evaluate(
+            "caches.open('sitecodec:/').then((cache) => cache.keys())"
+            ".then((keys) => keys.map(({ url }) => url))"
+        )
+        if sum(url.endswith(".slat") for url in kept) == count:
+            return sorted(url.rpartition("/")[2].partition("-")[0] for url in kept)
+        assert time.monotonic() < end, kept
+        page.wait_for_timeout(50)
+
+
 def visit_twice(page, url):
     """A first visit that ends with engine and model in place, then a second."""
     page.goto(url)
     wait_until_prepared(page)
     page.goto(url)
+    # See test_firefox.py; in Chromium that would be a fault.
+    if isinstance(page, firefox.Page):
+        while not page.evaluate("!!navigator.serviceWorker.controller"):
+            page.goto(url)
 
 
 def stop_workers(context, page):
     """End all service workers, as a browser does that needs their memory."""
     session = context.new_cdp_session(page)
+    status = {}
+    session.on(
+        "ServiceWorker.workerVersionUpdated",
+        lambda event: status.update(
+            (v["versionId"], v["runningStatus"]) for v in event["versions"]
+        ),
+    )
     session.send("ServiceWorker.enable")
-    session.send("ServiceWorker.stopAllWorkers")
-    page.wait_for_timeout(300)
+    end = time.monotonic() + 30
+    while not status or set(status.values()) != {"stopped"}:
+        assert time.monotonic() < end, status
+        # More than once: one that is just about to start is not stopped.
+        session.send("ServiceWorker.stopAllWorkers")
+        page.wait_for_timeout(100)
     session.detach()
 
 

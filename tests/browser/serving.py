@@ -43,8 +43,10 @@ class Site:
     answers: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     """Status and body in place of the file, by the end of the path."""
     delays: dict[str, float] = field(default_factory=dict)
+    """Seconds until a file is sent, by the end of its path."""
+    holds: dict[str, threading.Event] = field(default_factory=dict)
+    """What has to happen before a file is sent, by the end of its path."""
     down: bool = False
-    posted: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -145,6 +147,9 @@ class Handler(SimpleHTTPRequestHandler):
         for end, seconds in site.delays.items():
             if path.endswith(end):
                 time.sleep(seconds)
+        for end, event in site.holds.items():
+            if path.endswith(end):
+                event.wait(60)
         for end, (status, body) in site.answers.items():
             if path.endswith(end):
                 self.send_response(status)
@@ -160,13 +165,6 @@ class Handler(SimpleHTTPRequestHandler):
         for name, value in self.site.headers.items():
             self.send_header(name, value)
         super().end_headers()
-
-    def do_POST(self) -> None:
-        """A page that no driver can ask reports by itself."""
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.site.posted.append(body.decode())
-        self.send_response(204)
-        self.end_headers()
 
     def log_message(self, *_: object) -> None:
         pass
@@ -192,5 +190,7 @@ def serving(root: Path, prefix: str = "/") -> Iterator[Site]:
     try:
         yield site
     finally:
+        for event in site.holds.values():
+            event.set()
         server.shutdown()
         server.server_close()

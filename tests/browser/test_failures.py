@@ -6,6 +6,7 @@ import struct
 import zlib
 
 import numpy as np
+import pytest
 
 from sitecodec import codecs
 from sitecodec.errors import PayloadError
@@ -18,6 +19,7 @@ from tests.browser.looking import (
     stop_workers,
     visit_twice,
     wait_for_report,
+    wait_until_kept,
     wait_until_prepared,
 )
 from tests.browser.serving import FOLDER, blank
@@ -154,7 +156,9 @@ def test_a_strict_policy_that_allows_it(site, page, photos):
 
 
 _SAVE_DATA = "Object.defineProperty(NetworkInformation.prototype, 'saveData', { get: () => true })"
-_FRUGAL = {
+_SPARED = {
+    "no WebAssembly": "delete self.WebAssembly",
+    "no DecompressionStream": "delete self.DecompressionStream",
     "Save-Data": _SAVE_DATA,
     "2G": _SAVE_DATA.replace("saveData", "effectiveType").replace("true", "'slow-2g'"),
     "reduced data": "const real = matchMedia; self.matchMedia = (query) =>"
@@ -162,8 +166,8 @@ _FRUGAL = {
 }
 
 
-def test_save_data_and_its_like_spare_engine_and_model(new_site, new_page, photos):
-    visits = [(new_site(), new_page(), script) for script in _FRUGAL.values()]
+def test_who_saves_data_or_lacks_what_it_takes(new_site, new_page, photos):
+    visits = [(new_site(), new_page(), script) for script in _SPARED.values()]
     for site, page, script in visits:
         site.page("index.html", site.add("a", photos[0]))
         page.add_init_script(script)
@@ -205,12 +209,39 @@ def test_the_site_s_own_worker_is_left_alone(site, page, photos):
     assert not site.asked(".bin")
 
 
-def test_the_site_s_own_worker_may_import_ours(site, page, photos):
-    payload = photos[0]
+def test_a_worker_that_the_site_gets_later_takes_over(site, page, photos):
+    picture = site.add("a", photos[0])
+    site.page("index.html", picture)
+    visit_twice(page, site.url)
+    (site.root / "own.js").write_text("self.addEventListener('fetch', () => {});")
     own = "<script>navigator.serviceWorker.register('/own.js')</script>"
+    site.page("index.html", own + picture)
+    for _ in range(2):
+        page.goto(site.url)
+        page.wait_for_timeout(LONG_ENOUGH)
+    for _ in range(40):  # ours goes with its last page, some time after it
+        page.goto("about:blank")
+        page.wait_for_timeout(100)
+        page.goto(site.url)
+        if page.evaluate("navigator.serviceWorker.controller?.scriptURL.endsWith('/own.js')"):
+            break
+    assert shows(page, "a") == "avif"
+    page.wait_for_timeout(LONG_ENOUGH)
+    assert page.evaluate(
+        "navigator.serviceWorker.getRegistration().then((r) =>"
+        " [r.installing, r.waiting, r.active].map((own) => own && own.scriptURL))"
+    ) == [None, None, f"{site.url}own.js"]
+
+
+@pytest.mark.parametrize("folder", ["", "sub/"])
+def test_the_site_s_own_worker_may_import_ours(site, page, photos, folder):
+    payload = photos[0]
+    own = f"<script>navigator.serviceWorker.register('/{folder}own.js', {{ scope: '/' }})</script>"
     site.page("index.html", own + site.add("a", payload))
-    (site.root / "own.js").write_text(
-        f"importScripts('/{worker.NAME}');"
+    site.headers["Service-Worker-Allowed"] = "/"
+    (site.root / folder).mkdir(exist_ok=True)
+    (site.root / folder / "own.js").write_text(
+        ("self.sitecodecRoot = '/';" if folder else "") + f"importScripts('/{worker.NAME}');"
         """
         const kept = (event) => event.waitUntil(caches.open("own").then((c) => c.addAll(["/"])));
         self.addEventListener("install", kept);
@@ -225,6 +256,7 @@ def test_the_site_s_own_worker_may_import_ours(site, page, photos):
     wait_until_prepared(page)
     page.goto(site.url)
     assert shows(page, "a", payload) == "payload"
+    wait_until_kept(page, 1)
     # Its pages and our pictures are there when the server is not.
     site.down = True
     page.goto(site.url)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from tests.browser.looking import (
@@ -11,6 +13,7 @@ from tests.browser.looking import (
     stop_workers,
     visit_twice,
     wait_for_report,
+    wait_until_prepared,
 )
 from tests.browser.serving import blank
 
@@ -51,8 +54,12 @@ def test_the_first_that_is_asked_for_comes_first_however_the_store_answers(
 
 def test_a_payload_on_its_way_holds_nobody_up(site, page, pictures):
     site.page("index.html", "".join(pictures))
-    site.delays[site.path("a", "slat").name] = 1.5
-    visit_twice(page, site.url)
+    page.goto(site.url)
+    wait_until_prepared(page)
+    arrived = site.holds[site.path("a", "slat").name] = threading.Event()
+    page.goto(site.url, wait_until="commit")
+    wait_for_report(page, lambda told: len(told["log"]) == len(NAMES) - 1)
+    arrived.set()
     assert decoded(page)[-1] == "a"
     assert shows(page, "a", PAYLOADS["a"]) == "payload"
 

@@ -1,18 +1,11 @@
 """The same pixels in Chromium and Firefox as in Python: every golden, and fifty random pictures.
 
 But for a picture that is transparent all over: Chromium takes such a bitmap for an opaque one.
-
-No driver here can steer Firefox, so the page visits twice by itself and posts what it saw.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
-import json
-import shutil
-import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
@@ -21,36 +14,20 @@ from PIL import Image
 
 from sitecodec import codecs, models
 from sitecodec.payload import read_header
-from tests.browser.looking import PIXELS, REPORT, SEEN, digest, report, same_with_alpha, visit_twice
+from tests.browser.looking import (
+    PIXELS,
+    SEEN,
+    digest,
+    report,
+    same_with_alpha,
+    visit_twice,
+    wait_until_prepared,
+)
 from tests.browser.serving import serving
 from tests.conftest import make_photo, make_text
 
-FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
 GOLDENS = Path(__file__).resolve().parent.parent / "goldens"
 RANDOM = 50
-_PREFERENCES = {
-    "app.update.enabled": False,
-    "browser.shell.checkDefaultBrowser": False,
-    "datareporting.policy.dataSubmissionEnabled": False,
-    "browser.aboutwelcome.enabled": False,
-    "network.captive-portal-service.enabled": False,
-    "network.connectivity-service.enabled": False,
-}
-_SCRIPT = f"""<script>
-const report = {REPORT};
-const look = {SEEN};
-const pixels = {PIXELS};
-addEventListener("load", async () => {{
-  const seen = {{}};
-  for (const image of document.images)
-    seen[image.id] = image.id.startsWith("alpha") ? await pixels(image) : (await look(image))[0];
-  const told = await report();
-  await fetch("/", {{ method: "POST", body: JSON.stringify({{ seen, told }}) }});
-  if (location.search) return;
-  while (!(await report())?.prepared) await new Promise((done) => setTimeout(done, 100));
-  location.search = "?second";
-}});
-</script>"""
 
 
 def random_payload(seed):
@@ -79,61 +56,44 @@ def pictures(tmp_path_factory):
             payloads[f"alpha-{name}"] = payload
     payloads |= {f"random{seed}": random_payload(seed) for seed in range(RANDOM)}
     with serving(tmp_path_factory.mktemp("pixels") / "site") as site:
-        site.page("index.html", _SCRIPT + "".join(site.add(*item) for item in payloads.items()))
+        site.page("index.html", "".join(site.add(*item) for item in payloads.items()))
         yield site, payloads
 
 
-@pytest.fixture
-def posted(pictures):
-    """Waits for what the page posts on its two visits."""
-    site, _ = pictures
-    site.posted.clear()
-
-    def wait(going_on, pause):
-        end = time.monotonic() + 90
-        while len(site.posted) < 2 and time.monotonic() < end and going_on():
-            pause(0.2)
-        return [json.loads(text) for text in site.posted]
-
-    return wait
+# Pixels of pictures with alpha, of the others a hash.
+_LOOK = f"""async () => {{
+  const pixels = {PIXELS};
+  const look = {SEEN};
+  const seen = {{}};
+  for (const image of document.images)
+    seen[image.id] = image.id.startsWith("alpha") ? await pixels(image) : (await look(image))[0];
+  return seen;
+}}"""
 
 
-def check(visits, payloads):
-    first, second = visits
+def check(site, page, payloads):
+    page.goto(site.url)
+    first = page.evaluate(_LOOK)
+    wait_until_prepared(page)
+    page.goto(site.url)
+    second = page.evaluate(_LOOK)
     clear = {name: payload for name, payload in payloads.items() if name.startswith("alpha")}
     assert len(clear) >= 3
     wanted = {name: digest(payload) for name, payload in payloads.items() if name not in clear}
-    assert not set(wanted.values()) & set(first["seen"].values())
-    assert len(second["told"]["log"]) == len(payloads)
-    assert {n for n, seen in second["seen"].items() if n in wanted and seen != wanted[n]} == set()
+    assert not set(wanted.values()) & set(first.values())
+    assert len(report(page)["log"]) == len(payloads)
+    assert {name for name in wanted if second[name] != wanted[name]} == set()
     for name, payload in clear.items():
-        assert not same_with_alpha(first["seen"][name], payload)
-        assert same_with_alpha(second["seen"][name], payload), name
+        assert not same_with_alpha(first[name], payload)
+        assert same_with_alpha(second[name], payload), name
 
 
-def test_chromium_shows_the_same_pixels(pictures, posted, page):
-    site, payloads = pictures
-    page.goto(site.url)
-    check(posted(lambda: True, lambda s: page.wait_for_timeout(1000 * s)), payloads)
+def test_chromium_shows_the_same_pixels(pictures, page):
+    check(pictures[0], page, pictures[1])
 
 
-@pytest.mark.skipif(FIREFOX is None, reason="there is no Firefox here")
-def test_firefox_shows_the_same_pixels(pictures, posted, tmp_path):
-    site, payloads = pictures
-    (tmp_path / "user.js").write_text(
-        "".join(f"user_pref({json.dumps(k)}, {json.dumps(v)});\n" for k, v in _PREFERENCES.items())
-    )
-    command = [FIREFOX, "--headless", "--no-remote", "--profile", str(tmp_path), site.url]
-    firefox = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        visits = posted(lambda: firefox.poll() is None, time.sleep)
-    finally:
-        firefox.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            firefox.wait(20)
-    if not visits:
-        pytest.skip("Firefox did not open the page")
-    check(visits, payloads)
+def test_firefox_shows_the_same_pixels(pictures, firefox):
+    check(pictures[0], firefox, pictures[1])
 
 
 @pytest.mark.parametrize("streamed", [False, True])

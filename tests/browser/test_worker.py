@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from io import BytesIO
 
 import numpy as np
@@ -17,6 +18,7 @@ from tests.browser.looking import (
     shows,
     visit_twice,
     wait_for_report,
+    wait_until_kept,
     wait_until_prepared,
 )
 from tests.browser.serving import FOLDER, blank, serving
@@ -25,12 +27,14 @@ from tests.browser.serving import FOLDER, blank, serving
 def test_a_first_visit_is_not_delayed(site, page, photos):
     payload, slow_payload, _ = photos
     site.page("index.html", site.add("a", payload) + site.add("b", slow_payload))
-    site.delays[site.path("b", "avif").name] = 1.5
+    arrived = site.holds[site.path("b", "avif").name] = threading.Event()
     page.goto(site.url, wait_until="commit")
+    page.wait_for_selector("#a")
+    assert shows(page, "a") == "avif"
     page.wait_for_timeout(900)
     # The page still loads: nothing of ours may take its bandwidth.
     assert not site.asked(worker.NAME)
-    assert shows(page, "a") == "avif"
+    arrived.set()
     wait_until_prepared(page)
     assert shows(page, "b") == "avif"
     assert not site.asked(".slat")
@@ -105,17 +109,19 @@ def test_lazy_images_after_the_claim_come_as_payloads_on_the_first_visit(site, p
 
 
 def test_backgrounds_and_srcset(site, page, photos):
-    payload, large_payload, _ = photos
+    payload, large_payload = photos[0], blank(256, 192, b"large")
     site.add("a", payload)
     site.add("b", large_payload)
-    small, big = site.address("a"), site.address("b")
+    small, large = site.address("a"), site.address("b")
+    srcset = f"srcset='{small} 128w, {large} 256w'"
     site.page(
         "index.html",
         f"<div id=box style='width:128px;height:96px;background:url({small})'></div>"
-        f"<img id=s srcset='{small} 128w, {big} 256w' sizes=128px>",
+        f"<img id=s {srcset} sizes=128px><img id=l {srcset} sizes=256px>",
     )
     visit_twice(page, site.url)
-    assert shows(page, "s", payload) == "payload"
+    payloads = {"s": payload, "l": large_payload}
+    assert shown(page, payloads, payloads) == {"s": "payload", "l": "payload"}
     shot = Image.open(BytesIO(page.locator("#box").screenshot())).convert("RGB")
     assert np.array_equal(np.asarray(shot), codecs.get("web").decode(payload))
 
@@ -158,6 +164,7 @@ def test_offline_after_one_visit(site, page, photos):
     site.page("index.html", site.add("a", payload))
     visit_twice(page, site.url)
     assert shows(page, "a", payload) == "payload"
+    wait_until_kept(page, 1)
     site.add("b", other_payload)
     site.down = True
     insert(page, site.address("a") + "?again", "again")
@@ -193,11 +200,7 @@ def test_a_new_version_takes_over_and_clears_away(site, page, photos):
     wait_for_report(page, lambda told: told["version"] != old and told["prepared"])
     page.goto(f"{site.url}new.html")
     assert shows(page, "b", other_payload) == "payload"
-    kept = page.evaluate(
-        "async () => (await (await caches.open('sitecodec:/')).keys()).map(({url}) => url)"
-    )
-    names = sorted(url.rpartition("/")[2].partition("-")[0] for url in kept)
-    assert names == ["b", "engine", "model"]
+    assert wait_until_kept(page, 1) == ["b", "engine", "model"]
     assert len(site.asked(".bin")) == 2  # neither had changed
 
 

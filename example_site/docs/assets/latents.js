@@ -25,11 +25,12 @@
 
   const ask = async () => {
     const found = await container.getRegistration();
-    if (!found?.active) return null;
+    const active = found?.active || (found && container.controller);
+    if (!active) return null;
     return new Promise((resolve) => {
       const channel = new MessageChannel();
       channel.port1.onmessage = ({ data }) => resolve(data);
-      found.active.postMessage({ sitecodec: "report" }, [channel.port2]);
+      active.postMessage({ sitecodec: "report" }, [channel.port2]);
       setTimeout(resolve, 2000, null);
     });
   };
