@@ -53,8 +53,7 @@ static int next_latents(void *context, int row, int16_t *out) {
 
 // Makes ready to decode latents, and alpha if there is any. 0, or an error.
 static int open_latents(Decoder *decoder, Model *model, const uint8_t *payload, size_t size) {
-    uint32_t quality = little(payload + 14, 2), position = position_of(model, quality);
-    if (quality > MAX_QUALITY) return ERROR_LATENTS;
+    uint32_t position = position_of(model, little(payload + 14, 2));
     int width = decoder->width, height = decoder->height, columns = padded(width) / STRIDE;
     decoder->gains = allocate(model->channels * sizeof *decoder->gains);
     decoder->latents = allocate((size_t)columns * model->channels * 2);
@@ -98,6 +97,7 @@ int32_t sc_open(Model *model, const uint8_t *payload, size_t size, uint32_t max_
         return ERROR_WRONG_MODEL;
     int width = (int)little(payload + 10, 2) + 1, height = (int)little(payload + 12, 2) + 1;
     if ((uint64_t)width * height > max_pixels) return ERROR_TOO_LARGE;
+    if (little(payload + 14, 2) > MAX_QUALITY) return ERROR_LATENTS;
     Decoder *decoder = allocate(sizeof *decoder);
     if (!decoder) return ERROR_MEMORY;
     decoder->width = width;

@@ -296,7 +296,10 @@ int flat_decode_row(Flat *flat, uint8_t *pixels) {
     const uint16_t *row = flat->canvas + (flat->row + ROWS_ABOVE) * flat->stride + MARGIN;
     code_row(flat);
     for (int x = 0; x < flat->width; x++, pixels += flat->channels) {
-        if (row[x] >= flat->colours) return ERROR_LATENTS;
+        if (row[x] >= flat->colours) {
+            flat->row--;  // or a caller that goes on would get beyond the canvas
+            return ERROR_LATENTS;
+        }
         __builtin_memcpy(pixels, flat->palette + row[x] * flat->channels, flat->channels);
     }
     return 0;
