@@ -241,6 +241,10 @@ def test_the_list_says_when_a_visit_comes_out_ahead() -> None:
         {"path": "c.png", "pages": ("1.html",), "saved": None},
     ]
     assert server._savings(rows) == [{"a.png": 10, "b.png": 20}, {"a.png": 10}]
+    for row, flat in zip(rows, (True, False, False), strict=True):
+        row["flat"] = flat
+    assert server._model(rows, Settings()) == ""
+    assert server._model(rows[::2], Settings()) is None
 
 
 def test_a_site_that_was_built_shows_decoded_latents_too(tmp_path: Path, make: Any) -> None:

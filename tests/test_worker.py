@@ -10,10 +10,12 @@ import subprocess
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sitecodec import codecs, engine, models
 from sitecodec.page.html import scan
+from sitecodec.report.weight import measure
 from sitecodec.settings import Settings
 from sitecodec.site import worker
 from sitecodec.site.build import rewrite_site
@@ -86,7 +88,54 @@ def test_only_payloads_that_the_worker_can_decode_and_is_asked_for_are_listed(tm
     for n, data in enumerate((other_model, other_codec, newer, b""), start=2):
         add(tmp_path, f"a-00000000000{n}-48w", data)
     add(tmp_path, "author-s-own", payload)
-    assert worker.decodable(tmp_path / FOLDER) == []
+    assert worker.decodable(tmp_path / FOLDER) == {}
+
+
+def test_flat_graphics_need_no_model(tmp_path, payload, make):
+    flat = codecs.get("flat").encode(make.text(40, 48), 100)
+    add(tmp_path, "a-000000000001-48w", flat, ".webp")
+    assert worker.write(tmp_path, FOLDER) == 1
+    assert facts((tmp_path / worker.NAME).read_bytes())["model"] == ""
+    assert not worker.has_model(tmp_path, FOLDER)
+    alone = worker.shipped(tmp_path, FOLDER)
+    assert worker.cost(1) - worker.cost(1, model=None) > 10 * alone > 100_000
+    add(tmp_path, "b-000000000002-48w", payload)
+    kinds = {"000000000001": False, "000000000002": True}
+    assert worker.decodable(tmp_path / FOLDER) == kinds
+    for stem, latents in zip("ab", kinds.values(), strict=True):
+        (path,) = (tmp_path / FOLDER).glob(f"{stem}-*.slat")
+        assert worker.needs_model(path) is latents
+    assert worker.write(tmp_path, FOLDER) == 2
+    assert worker.has_model(tmp_path, FOLDER)
+    # Where they pay for the worker and latents do not for the model.
+    assert worker.write(tmp_path, FOLDER, model=None) == 1
+    assert facts((tmp_path / worker.NAME).read_bytes())["stems"] == "000000000001"
+    assert not worker.has_model(tmp_path, FOLDER)
+
+
+def test_auto_includes_a_worker_for_flat_graphics_alone(tmp_path, make, store):
+    """Each page shows a screenshot of its own; one has a photograph, too."""
+    site = tmp_path / "site"
+    site.mkdir()
+    for n in range(16):
+        page = np.roll(make.page(400, 640), 37 * n, axis=1)
+        (site / f"{n}.png").write_bytes(make.file(page))
+        photo = "<img src=photo.png>" if n == 7 else ""
+        (site / f"{n}.html").write_text(f"<img src={n}.png>{photo}")
+    (site / "photo.png").write_bytes(make.file(make.photo(80, 120)))
+    summary = rewrite_site(site, Settings(store=store))
+    assert summary.worker.startswith("service worker: included (the engine takes")
+    assert all(row.payload for row in summary.images)
+    known = facts((site / worker.NAME).read_bytes())
+    assert (known["model"], len(known["stems"])) == ("", 16 * 12)
+    first = tree(site)
+    rewrite_site(site, Settings(store=store))
+    assert tree(site) == first
+    report = measure(site, asset_dir=FOLDER)
+    assert not report.has_model
+    assert sum(i.payload is not None for page in report.pages for i in page.images) == 16
+    rewrite_site(site, Settings(store=store, browser="always"))
+    assert worker.has_model(site, FOLDER)
 
 
 def test_the_same_site_gives_the_same_bytes_and_another_a_new_version(tmp_path, payload):

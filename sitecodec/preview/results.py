@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from sitecodec.encoding import jobs
 from sitecodec.errors import ImageError
+from sitecodec.payload import read_header
 from sitecodec.preview.pictures import Pictures
 from sitecodec.settings import Settings
 from sitecodec.site import visits
@@ -42,6 +43,8 @@ class Result:
     quality: float | None = None
     saved: int | None = None
     """Bytes that the payload saves a visitor, at the width that pages show; None without one."""
+    flat: bool = False
+    """Whether the payload is of flat graphics, which need no model."""
     reason: str = ""
 
     @property
@@ -139,6 +142,7 @@ def verdict(outcome: jobs.Outcome, pictures: Pictures, settings: Settings, width
         quality=payload.quality if payload else None,
         # Visitors' browsers decode no others.
         saved=visits.saving(sizes, width or CONTENT_WIDTH) if settings.codec == "web" else None,
+        flat=payload is not None and read_header(payload.data).codec == "flat",
         reason=outcome.reason or ("" if taken else "nothing smaller"),
     )
 

@@ -30,6 +30,7 @@ from sitecodec.preview.picture_files import FORMATS
 from sitecodec.preview.pictures import BusyError
 from sitecodec.preview.preview import PREFIX, Preview
 from sitecodec.preview.results import quick_quality
+from sitecodec.settings import Settings
 from sitecodec.site import visits
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def _list(preview: Preview) -> dict[str, object]:
         "min_tile_score": settings.min_tile_score,
         "root": quote(os.fsencode(preview.root)),
         "images": rows,
-        "visits": visits.sentence(visits.account(_savings(rows), model=settings.model)),
+        "visits": visits.sentence(visits.account(_savings(rows), model=_model(rows, settings))),
     }
 
 
@@ -176,6 +177,12 @@ def _savings(rows: list[dict[str, Any]]) -> list[dict[str, int]]:
             for page in row["pages"]:
                 pages.setdefault(page, {})[row["path"]] = row["saved"]
     return list(pages.values())
+
+
+def _model(rows: list[dict[str, Any]], settings: Settings) -> str | None:
+    """The model that visitors need; None if flat graphics are all that saves them anything."""
+    needed = any(row["saved"] is not None and not row["flat"] for row in rows)
+    return settings.model if needed else None
 
 
 def _events(preview: Preview, listeners: threading.Semaphore, request: Request) -> Response:

@@ -7,7 +7,7 @@ encoded files.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from html.parser import HTMLParser
@@ -79,11 +79,15 @@ class PageReport:
 
 @dataclass(frozen=True)
 class Report:
-    """A whole site. `worker` is what the worker costs a visitor once, 0 if there is none."""
+    """A whole site. `worker` is what the worker costs a visitor once, 0 if there is none.
+
+    `has_model`: whether it decodes more than flat graphics.
+    """
 
     device: str
     pages: tuple[PageReport, ...]
     worker: int
+    has_model: bool
     over_budget: tuple[str, ...]
 
     @cached_property
@@ -93,7 +97,8 @@ class Report:
             [
                 {i.path: i.now - i.payload for i in page.images if i.payload is not None}
                 for page in self.pages
-            ]
+            ],
+            model="" if self.has_model else None,
         )
 
     @cached_property
@@ -127,16 +132,24 @@ def measure(
         raise SiteError(f"{site} is not a folder; build the site first")
     root = urls.site_root(base_path)
     sources = manifest.read(site, asset_dir).by_file()
-    has_worker = (site / worker.NAME).is_file()
+    has_worker, has_model = (site / worker.NAME).is_file(), worker.has_model(site, asset_dir)
+
+    def payload_of(file: str) -> int | None:
+        """Bytes of the payload that the worker fetches instead of a file."""
+        twin = find_payload(site, file) if has_worker else None
+        decodes = twin and (has_model or not worker.needs_model(site / twin))
+        return _bytes(site, twin) if twin and decodes else None
+
     pages = []
     for place in sorted(site.rglob("*.htm*")):
         if place.is_file() and place.resolve().is_relative_to(site.resolve()):
             name = place.relative_to(site).as_posix()
-            pages.append(_page(site, name, root, sources, DEVICES[device], has_worker=has_worker))
+            pages.append(_page(site, name, root, sources, DEVICES[device], payload_of))
     return Report(
         device,
         tuple(pages),
         worker.shipped(site, asset_dir),
+        has_model,
         tuple(_over(pages, limits)),
     )
 
@@ -208,8 +221,7 @@ def _page(
     root: str,
     sources: Mapping[str, manifest.Entry],
     device: Device,
-    *,
-    has_worker: bool,
+    payload_of: Callable[[str], int | None],
 ) -> PageReport:
     data = (site / name).read_bytes()
     reader = _Reader()
@@ -231,12 +243,9 @@ def _page(
         if file is None:
             continue
         entry = sources.get(file)
-        payload = None
-        if has_worker and (twin := find_payload(site, file)):
-            payload = _bytes(site, twin)
         now = _bytes(site, file) or 0
         path = entry.path if entry else file
-        shown = Shown(path, file, entry.bytes if entry else now, now, payload, tag.is_lazy)
+        shown = Shown(path, file, entry.bytes if entry else now, now, payload_of(file), tag.is_lazy)
         if path not in images or (images[path].lazy and not tag.is_lazy):
             images[path] = shown
         findings += audits.of_image(tag, path, site / file, now, device, largest=number == largest)

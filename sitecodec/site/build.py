@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,10 +71,9 @@ def rewrite_site(
     encoded = encode(site, settings, files, findings, memory, progress)
     by_visitors = encoded if settings.codec == "web" else {}  # others need the preview
     content_width = findings.content_width or CONTENT_WIDTH
-    model = settings.model if settings.codec == "web" else ""
     shown = [visit.record.shown or () for visit in visits]
     shown += [()] * (len(names) - len(visits))
-    account = _account(shown, by_visitors, content_width, store, model)
+    shipped, account = _account(site, settings, shown, by_visitors, content_width, store)
     script = _script(site, settings, account)
     placeholders = _placeholders(site, settings, encoded)
     offers = Offers(
@@ -98,7 +97,7 @@ def rewrite_site(
     if script:
         from sitecodec.site import hosting  # most sites do without a worker
 
-        worker.write(site, settings.asset_dir, store, model)
+        worker.write(site, settings.asset_dir, store, shipped)
         notes = tuple(hosting.notes(site, settings.asset_dir, base_path))
     return Summary(
         images=tuple(findings.rows[path] for path in sorted(findings.rows)),
@@ -138,20 +137,37 @@ def _template(settings: Settings) -> Template:
 
 
 def _account(
-    shown: Iterable[Collection[str]],
+    site: Path,
+    settings: Settings,
+    shown: Sequence[Collection[str]],
     encoded: Mapping[str, assets.Image],
     content_width: int,
     store: Store,
-    model: str,
-) -> accounts.Account:
-    """What the service worker would save the visitors of this site, whose pages show these."""
-    saved = {}
+) -> tuple[str | None, accounts.Account]:
+    """What the service worker would save the visitors of this site, whose pages show these.
+
+    And the model that it is to have: None where flat graphics, which need none, pay for a worker
+    of their own and the rest does not for the model.
+    """
+    saved, flat = {}, {}
     for path, image in encoded.items():
         sizes = [(size.width, size.bytes) for size in image.sizes]
         if (less := accounts.saving(sizes, content_width)) is not None:
             saved[path] = less
-    by_page = [{path: saved[path] for path in paths if path in saved} for paths in shown]
-    return accounts.account(by_page, store if saved else None, model)
+            payload = next(size.files["slat"] for size in image.sizes if "slat" in size.files)
+            if not worker.needs_model(site / payload):
+                flat[path] = less
+
+    def account(saved: Mapping[str, int], model: str | None) -> accounts.Account:
+        by_page = [{path: saved[path] for path in paths if path in saved} for paths in shown]
+        return accounts.account(by_page, store if saved else None, model)
+
+    without = account(flat, None)
+    whole = account(saved, settings.model) if len(flat) < len(saved) else without
+    earlier = (site / worker.NAME).is_file() and not worker.has_model(site, settings.asset_dir)
+    if settings.browser == "auto" and not whole.ahead and (without.ahead or earlier):
+        return None, without
+    return settings.model, whole
 
 
 def _script(site: Path, settings: Settings, account: accounts.Account) -> str:

@@ -23,6 +23,9 @@ class Account(NamedTuple):
     cost: int
     """Worker, registration, engine and model: once, and again when one of them changes."""
 
+    model: bool
+    """Whether a model is among them: flat graphics need none."""
+
     saved: tuple[int, ...]
     """For each image of the site with a payload: fallback less payload."""
 
@@ -60,16 +63,18 @@ def saving(sizes: Sequence[tuple[int, Mapping[str, int]]], content_width: int) -
 
 
 def account(
-    pages: Sequence[Mapping[str, int]], store: Store | None = None, model: str = ""
+    pages: Sequence[Mapping[str, int]], store: Store | None = None, model: str | None = ""
 ) -> Account:
     """The account of a site: for each of its pages, what each image with a payload saves there.
 
     Images are named by any text that is the same on all pages. Pages without any belong to it: a
-    visit may see them only. The store remembers the sizes of engine and model.
+    visit may see them only. The store remembers the sizes of engine and model; no model is needed
+    (None) if all payloads are of flat graphics.
     """
     saved = {name: size for page in pages for name, size in page.items()}
     by_page = sum(sum(page.values()) for page in pages) / max(1, len(pages))
-    return Account(worker.cost(len(saved), store, model), tuple(saved.values()), by_page)
+    cost = worker.cost(len(saved), store, model)
+    return Account(cost, model is not None, tuple(saved.values()), by_page)
 
 
 def sentence(account: Account) -> str:
@@ -84,7 +89,8 @@ def sentence(account: Account) -> str:
         after = f"a visit comes out ahead after {needed} of them"
     else:
         after = f"a visit would come out ahead after {needed} such"
-    cost = f"engine and model take {account.cost / 1e3:.0f} kB once"
+    parts = "engine and model take" if account.model else "the engine takes"
+    cost = f"{parts} {account.cost / 1e3:.0f} kB once"
     return f"{cost}; {have} at the width that pages show, and {after}"
 
 

@@ -26,18 +26,21 @@ FOLDER = Path(__file__).parent.parent / "browser"
 
 _STEM = r"-([0-9a-f]{12})-[0-9]+w\.slat"
 _PART = r"(?:engine|model)-[0-9a-f]{12}\.bin"
+_WEB, _FLAT = payload.CODECS.index("web"), payload.CODECS.index("flat")
 _FALLBACKS = (".avif", ".jpg", ".webp", ".png")
 _INCLUDE = re.compile(r"^ *// @include (\S+)\n", re.MULTILINE)
 _COMMENT = re.compile(r"\s*//.*")
 
 
-def cost(payloads: int, store: Store | None = None, model: str = "") -> int:
+def cost(payloads: int, store: Store | None = None, model: str | None = "") -> int:
     """What a visitor loads once, in bytes as transferred: scripts, engine and model.
 
     And again when one of them changes. `payloads` is the number of them that the worker knows;
-    `model` a name, or the usual one. What takes time to compute is kept in the store.
+    `model` a name, '' for the usual one, None if all are of flat graphics, which need none. What
+    takes time to compute is kept in the store.
     """
-    return len(_engine(store)[1]) + len(_model(store, model)[1]) + _script_cost(payloads, store)
+    sent = 0 if model is None else len(_model(store, model)[1])
+    return len(_engine(store)[1]) + sent + _script_cost(payloads, store)
 
 
 def shipped(site: Path, folder: str) -> int:
@@ -48,6 +51,17 @@ def shipped(site: Path, folder: str) -> int:
     return sum(path.stat().st_size for path in parts) + _script_cost(1)
 
 
+def has_model(site: Path, folder: str) -> bool:
+    """Whether a site as it was built has a model: without one, only flat graphics are decoded."""
+    return any((site / folder).glob("model-*.bin"))
+
+
+def needs_model(file: Path) -> bool:
+    """Whether a payload holds latents rather than flat graphics. Raises OSError."""
+    with file.open("rb") as stream:
+        return stream.read(payload.HEADER_BYTES)[5:6] != bytes([_FLAT])
+
+
 def registration(folder: str) -> tuple[str, bytes]:
     """Site path and content of the script that registers the worker."""
     root = "../" * (folder.count("/") + 1)
@@ -55,29 +69,31 @@ def registration(folder: str) -> tuple[str, bytes]:
     return f"{folder}/register-{_digest(content)}.js", content
 
 
-def write(site: Path, folder: str, store: Store | None = None, model: str = "") -> int:
+def write(site: Path, folder: str, store: Store | None = None, model: str | None = "") -> int:
     """Write the worker and its files into a site; returns the number of payloads it knows.
 
     `folder` is the site path of the assets, whose payloads must be there already. Files are named
-    by their content, but for the worker itself. Raises SiteError.
+    by their content, but for the worker itself. Without a model (None), or where no payload needs
+    one, none is written. Raises SiteError.
     """
     name, content = registration(folder)
     assets.write_file(site / name, content)
-    engine_name, packed_engine = _engine(store)
-    model_name, packed_model = _model(store, model)
+    stems = decodable(site / folder, model)
+    parts = [_engine(store)]
+    if model is not None and any(stems.values()):
+        parts.append(_model(store, model))
     # A file of that name never changes what it holds, though another zlib might pack it otherwise.
-    for part, packed in ((engine_name, packed_engine), (model_name, packed_model)):
+    for part, packed in parts:
         if not (site / folder / part).is_file():
             assets.write_file(site / folder / part, packed)
     for path in (site / folder).glob("*.bin"):  # of earlier builds; only the worker names them
-        if re.fullmatch(_PART, path.name) and path.name not in (engine_name, model_name):
+        if re.fullmatch(_PART, path.name) and path.name not in dict(parts):
             path.unlink(missing_ok=True)
-    stems = decodable(site / folder, model)
     facts = {
         "name": NAME,
         "folder": folder,
-        "engine": engine_name,
-        "model": model_name,
+        "engine": parts[0][0],
+        "model": parts[1][0] if len(parts) > 1 else "",
         "stems": "".join(stems),
     }
     version = _digest(_script("worker.js", facts))
@@ -85,25 +101,25 @@ def write(site: Path, folder: str, store: Store | None = None, model: str = "") 
     return len(stems)
 
 
-def decodable(folder: Path, model: str = "") -> list[str]:
-    """The hashes in the names of the payloads that the model decodes, sorted.
+def decodable(folder: Path, model: str | None = "") -> dict[str, bool]:
+    """The hashes in the names of the payloads that the model decodes, sorted: whether it has to.
 
     Only those that have a fallback of the same stem: it is by that that a browser asks for them.
     """
-    wanted = models.fingerprint(models.read(model, "decoder"))
-    web = payload.CODECS.index("web")
-    known = ((payload.VERSION, web), (payload.ALPHA_VERSION, web))
-    found = []
+    known = [(payload.VERSION, _FLAT, 0)]
+    if model is not None:
+        fingerprint = models.fingerprint(models.read(model, "decoder"))
+        known += ((v, _WEB, fingerprint) for v in (payload.VERSION, payload.ALPHA_VERSION))
+    found = {}
     for path in folder.glob("*.slat"):
         match = re.search(_STEM, path.name)
         with path.open("rb") as stream:
             head = stream.read(payload.HEADER_BYTES)
-        ours = tuple(head[4:6]) in known
-        made_with = int.from_bytes(head[6:10], "little")
+        ours = (*head[4:6], int.from_bytes(head[6:10], "little")) in known
         has_fallback = any(path.with_suffix(s).is_file() for s in _FALLBACKS)
-        if match and ours and made_with == wanted and has_fallback:
-            found.append(match[1])
-    return sorted(found)
+        if match and ours and has_fallback:
+            found[match[1]] = head[5] != _FLAT
+    return dict(sorted(found.items()))
 
 
 def source(name: str) -> str:
