@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from sitecodec.errors import SiteError
 from sitecodec.page import urls
 from sitecodec.settings import Settings
-from sitecodec.site import assets, manifest, pages, worker
+from sitecodec.site import assets, manifest, pages
 from sitecodec.site import visits as accounts
 from sitecodec.site.encoded import encode, with_widths
 from sitecodec.site.files import File
 from sitecodec.site.findings import Findings, problems
+from sitecodec.site.installed import Installed, installed
 from sitecodec.site.memory import of_site
 from sitecodec.site.offers import CONTENT_WIDTH, Offers
 from sitecodec.site.summary import ImageRow, Problem, Summary
@@ -68,13 +69,13 @@ def rewrite_site(
     visits = [visit for name in names if (visit := visitor.visit(name))]
     styles = pages.changeable(styles, settings, findings)
     sheets = [visit for name in styles if (visit := visitor.visit(name))]
-    encoded = encode(site, settings, files, findings, memory, progress)
+    codec = functools.cache(lambda: installed(settings, store))
+    encoded = encode(site, settings, files, findings, memory, codec, progress)
     by_visitors = encoded if settings.codec == "web" else {}  # others need the preview
     content_width = findings.content_width or CONTENT_WIDTH
-    model = settings.model if settings.codec == "web" else ""
     shown = [visit.record.shown or () for visit in visits]
     shown += [()] * (len(names) - len(visits))
-    account = _account(shown, by_visitors, content_width, store, model)
+    account = _account(shown, by_visitors, content_width, codec)
     script = _script(site, settings, account)
     placeholders = _placeholders(site, settings, encoded)
     offers = Offers(
@@ -96,9 +97,11 @@ def rewrite_site(
     _write_manifest(site, settings.asset_dir, findings, encoded)
     notes: tuple[str, ...] = ()
     if script:
-        from sitecodec.site import hosting  # most sites do without a worker
+        from sitecodec.site import hosting, worker  # most sites do without a worker
 
-        worker.write(site, settings.asset_dir, store, model)
+        worker.write(
+            site, settings.asset_dir, store, settings.model if settings.codec == "web" else ""
+        )
         notes = tuple(hosting.notes(site, settings.asset_dir, base_path))
     return Summary(
         images=tuple(findings.rows[path] for path in sorted(findings.rows)),
@@ -141,8 +144,7 @@ def _account(
     shown: Iterable[Collection[str]],
     encoded: Mapping[str, assets.Image],
     content_width: int,
-    store: Store,
-    model: str,
+    codec: Callable[[], Installed],
 ) -> accounts.Account:
     """What the service worker would save the visitors of this site, whose pages show these."""
     saved = {}
@@ -151,15 +153,17 @@ def _account(
         if (less := accounts.saving(sizes, content_width)) is not None:
             saved[path] = less
     by_page = [{path: saved[path] for path in paths if path in saved} for paths in shown]
-    return accounts.account(by_page, store if saved else None, model)
+    return accounts.account(by_page, cost=codec().cost if saved else 0)
 
 
 def _script(site: Path, settings: Settings, account: accounts.Account) -> str:
     """Site path of the script that pages shall load, '' if there is to be no worker."""
-    earlier = (site / worker.NAME).is_file()
+    earlier = (site / accounts.WORKER).is_file()
     wanted = account.ahead or earlier if settings.browser == "auto" else bool(account.saved)
     if settings.browser == "never" or not (wanted or earlier):
         return ""
+    from sitecodec.site import worker
+
     return worker.registration(settings.asset_dir)[0]
 
 

@@ -9,8 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from sitecodec.site import worker
 from sitecodec.store import Store
+
+WORKER = "sitecodec-sw.js"
+"""The worker's file, at the site's root."""
+
+PAYLOAD_COST = 7
+"""Bytes that each payload adds to it: a hash, which no compression makes smaller."""
 
 PAGES_PER_VISIT = 3
 """Pages of an average visit, the first of which comes without latents. Two to four is what
@@ -60,16 +65,24 @@ def saving(sizes: Sequence[tuple[int, Mapping[str, int]]], content_width: int) -
 
 
 def account(
-    pages: Sequence[Mapping[str, int]], store: Store | None = None, model: str = ""
+    pages: Sequence[Mapping[str, int]],
+    store: Store | None = None,
+    model: str = "",
+    cost: int | None = None,
 ) -> Account:
     """The account of a site: for each of its pages, what each image with a payload saves there.
 
     Images are named by any text that is the same on all pages. Pages without any belong to it: a
-    visit may see them only. The store remembers the sizes of engine and model.
+    visit may see them only. The store remembers the sizes of engine and model; `cost` is that of
+    the worker without payloads, if it is known.
     """
     saved = {name: size for page in pages for name, size in page.items()}
     by_page = sum(sum(page.values()) for page in pages) / max(1, len(pages))
-    return Account(worker.cost(len(saved), store, model), tuple(saved.values()), by_page)
+    if cost is None:
+        from sitecodec.site import worker  # a warm build knows it
+
+        cost = worker.cost(0, store, model)
+    return Account(cost + PAYLOAD_COST * len(saved), tuple(saved.values()), by_page)
 
 
 def sentence(account: Account) -> str:
