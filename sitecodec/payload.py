@@ -71,6 +71,11 @@ def with_alpha(payload: bytes, section: bytes) -> bytes:
     return _sealed(bytes(head), section + payload[HEADER_BYTES:])
 
 
+def is_flat(payload: bytes) -> bool:
+    """Whether a payload, or what it begins with, is of flat graphics, which need no model."""
+    return payload[5:6] == bytes([CODECS.index("flat")])
+
+
 def _sealed(head: bytes, body: bytes) -> bytes:
     head = head[: HEADER_BYTES - 4]
     return head + struct.pack("<I", zlib.crc32(body, zlib.crc32(head))) + body

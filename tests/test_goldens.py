@@ -14,6 +14,7 @@ from tests.goldens import make
 
 GOLDENS = Path(make.__file__).parent
 INDEX = json.loads((GOLDENS / "goldens.json").read_text())
+FLAT = json.loads((GOLDENS / "flat.json").read_text())
 NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(NODE is None, reason="node is not installed")
 
@@ -43,6 +44,15 @@ def test_encoding_gives_the_golden_bytes(name):
     assert WebCodec(model).encode(pixels, entry["quality"]) == (GOLDENS / name).read_bytes()
 
 
+@pytest.mark.parametrize("name", FLAT)
+def test_flat_golden_decodes_to_the_same_pixels_for_ever(name):
+    entry, payload = FLAT[name], (GOLDENS / name).read_bytes()
+    pixels = get("flat").decode(payload)
+    assert pixels.shape == (entry["height"], entry["width"], entry["channels"])
+    assert hashlib.sha256(pixels.tobytes()).hexdigest() == entry["sha256"]
+    assert get("flat").encode(pixels) == payload
+
+
 def run_node(*arguments):
     command = [NODE, Path(__file__).with_name("engine.mjs"), *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
@@ -53,6 +63,12 @@ def run_node(*arguments):
 def test_node_decodes_to_the_same_pixels(name):
     model = models.FOLDER / f"{make.case_and_model(name)[1]}.decoder.slm"
     assert run_node("decode", engine.WASM, model, GOLDENS / name) == INDEX[name]["sha256"]
+
+
+@needs_node
+@pytest.mark.parametrize("name", FLAT)
+def test_node_decodes_flat_pictures_without_a_model(name):
+    assert run_node("decode", engine.WASM, "", GOLDENS / name) == FLAT[name]["sha256"]
 
 
 @needs_node

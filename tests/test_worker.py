@@ -17,7 +17,7 @@ from sitecodec import codecs, engine, models
 from sitecodec.page.html import scan
 from sitecodec.report.weight import measure
 from sitecodec.settings import Settings
-from sitecodec.site import worker
+from sitecodec.site import visits, worker
 from sitecodec.site.build import rewrite_site
 from sitecodec.store import Store
 
@@ -96,7 +96,7 @@ def test_flat_graphics_need_no_model(tmp_path, payload, make):
     add(tmp_path, "a-000000000001-48w", flat, ".webp")
     assert worker.write(tmp_path, FOLDER) == 1
     assert facts((tmp_path / worker.NAME).read_bytes())["model"] == ""
-    assert not worker.has_model(tmp_path, FOLDER)
+    assert not visits.has_model(tmp_path, FOLDER)
     alone = worker.shipped(tmp_path, FOLDER)
     assert worker.cost(1) - worker.cost(1, model=None) > 10 * alone > 100_000
     add(tmp_path, "b-000000000002-48w", payload)
@@ -106,11 +106,11 @@ def test_flat_graphics_need_no_model(tmp_path, payload, make):
         (path,) = (tmp_path / FOLDER).glob(f"{stem}-*.slat")
         assert worker.needs_model(path) is latents
     assert worker.write(tmp_path, FOLDER) == 2
-    assert worker.has_model(tmp_path, FOLDER)
+    assert visits.has_model(tmp_path, FOLDER)
     # Where they pay for the worker and latents do not for the model.
     assert worker.write(tmp_path, FOLDER, model=None) == 1
     assert facts((tmp_path / worker.NAME).read_bytes())["stems"] == "000000000001"
-    assert not worker.has_model(tmp_path, FOLDER)
+    assert not visits.has_model(tmp_path, FOLDER)
 
 
 def test_auto_includes_a_worker_for_flat_graphics_alone(tmp_path, make, store):

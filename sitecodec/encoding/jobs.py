@@ -70,6 +70,7 @@ def run(
     executor: Executor | Callable[[], Executor] | None,
     store: Store | None,
     recall: Callable[[str, Job], _Kept | None] | None = None,
+    identity: Callable[[Settings], str] | None = None,
 ) -> Iterator[tuple[Job, Outcome | SitecodecError | _Kept]]:
     """Encode every job and yield each with its outcome or its error, as they are done.
 
@@ -78,10 +79,10 @@ def run(
     the work is done here, one image after the other; a function that makes one is called when
     there is something to encode. A store that cannot be written costs a warning in the log, not
     the outcome. `recall` is asked first, with the store key of each outcome: what it knows is
-    yielded in its place.
+    yielded in its place. `identity` is asked for that of the codec, where somebody remembers it.
     """
     groups: dict[str, list[Job]] = {}
-    identity = functools.cache(_identity)  # a codec's is read from files: once in a build
+    codec_of = functools.cache(_identity)  # is read from files: once in a build
     for job in jobs:
         try:
             size, digest = _digest(job)
@@ -91,7 +92,8 @@ def run(
         if not digest:
             yield job, _too_small(size)
             continue
-        name = _key(digest, job.settings, identity(*_coding(job.settings)))
+        known = identity(job.settings) if identity else codec_of(*_coding(job.settings))
+        name = _key(digest, job.settings, known)
         groups.setdefault(name, []).append(job)
 
     writable = store
@@ -99,30 +101,30 @@ def run(
     try:
         for name, group in groups.items():
             kept = recall(name, group[0]) if recall else None
-            known = kept if kept is not None else _stored(store, name)
-            if known is not None:
-                yield from ((job, known) for job in group)
+            result = kept if kept is not None else _stored(store, name)
+            if result is not None:
+                yield from ((job, result) for job in group)
                 continue
             if callable(executor):
                 executor = executor()
             if executor is None:
-                result = _work(group[0], store)
-                writable = _keep(writable, result)
-                yield from ((job, result[1]) for job in group)
+                made = _work(group[0], store)
+                writable = _keep(writable, made)
+                yield from ((job, made[1]) for job in group)
                 continue
             while len(pending) >= _IN_FLIGHT:
-                for group_done, result in _finished(pending):
-                    writable = _keep(writable, result)
-                    yield from ((job, result[1]) for job in group_done)
+                for group_done, made in _finished(pending):
+                    writable = _keep(writable, made)
+                    yield from ((job, made[1]) for job in group_done)
             try:
                 pending[executor.submit(_work, group[0], store)] = group
             except RuntimeError as error:  # it was shut down, or its processes have died
                 broken = _broken(group[0], error)
                 yield from ((job, broken) for job in group)
         while pending:
-            for group_done, result in _finished(pending):
-                writable = _keep(writable, result)
-                yield from ((job, result[1]) for job in group_done)
+            for group_done, made in _finished(pending):
+                writable = _keep(writable, made)
+                yield from ((job, made[1]) for job in group_done)
     finally:
         for future in pending:
             future.cancel()
@@ -202,6 +204,11 @@ def _keep(store: Store | None, result: _Result) -> Store | None:
             _log.warning("%s", error)
             return None
     return store
+
+
+def identity(settings: Settings) -> str:
+    """What changes with the payloads that the codec of the settings makes of the same picture."""
+    return _identity(*_coding(settings))
 
 
 def _coding(settings: Settings) -> tuple[str, str, int]:

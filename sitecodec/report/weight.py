@@ -132,7 +132,7 @@ def measure(
         raise SiteError(f"{site} is not a folder; build the site first")
     root = urls.site_root(base_path)
     sources = manifest.read(site, asset_dir).by_file()
-    has_worker, has_model = (site / worker.NAME).is_file(), worker.has_model(site, asset_dir)
+    has_worker, has_model = (site / worker.NAME).is_file(), visits.has_model(site, asset_dir)
 
     def payload_of(file: str) -> int | None:
         """Bytes of the payload that the worker fetches instead of a file."""

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from sitecodec.encoding import jobs
 from sitecodec.errors import SiteError
+from sitecodec.payload import is_flat
 from sitecodec.site import manifest
 
 TEMPORARY = ".sitecodec-tmp"
@@ -40,6 +41,9 @@ class Asset(NamedTuple):
     bytes: Mapping[str, int]
     scores: Mapping[str, float | None]
 
+    flat: bool = False
+    """Whether there is a payload of flat graphics, which needs no model."""
+
 
 class Image(NamedTuple):
     """An encoded image: the size of its source in pixels, and its files, widest first."""
@@ -64,7 +68,9 @@ def write(site: Path, folder: str, path: str, variants: Mapping[str, jobs.Varian
         write_new(f"{site}/{files[name]}", variant.data)
     size = next((v.width, v.height) for v in variants.values())
     lengths = {name: len(variant.data) for name, variant in variants.items()}
-    return Asset(files, *size, lengths, {name: v.score for name, v in variants.items()})
+    scores = {name: v.score for name, v in variants.items()}
+    flat = "slat" in variants and is_flat(variants["slat"].data)
+    return Asset(files, *size, lengths, scores, flat)
 
 
 def fingerprint(variants: Mapping[str, jobs.Variant]) -> str:

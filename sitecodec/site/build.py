@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from sitecodec.errors import SiteError
 from sitecodec.page import urls
 from sitecodec.settings import Settings
-from sitecodec.site import assets, manifest, pages, worker
+from sitecodec.site import assets, manifest, pages
 from sitecodec.site import visits as accounts
 from sitecodec.site.encoded import encode, with_widths
 from sitecodec.site.files import File
 from sitecodec.site.findings import Findings, problems
+from sitecodec.site.installed import Installed, installed
 from sitecodec.site.memory import of_site
 from sitecodec.site.offers import CONTENT_WIDTH, Offers
 from sitecodec.site.summary import ImageRow, Problem, Summary
@@ -68,12 +69,13 @@ def rewrite_site(
     visits = [visit for name in names if (visit := visitor.visit(name))]
     styles = pages.changeable(styles, settings, findings)
     sheets = [visit for name in styles if (visit := visitor.visit(name))]
-    encoded = encode(site, settings, files, findings, memory, progress)
+    codec = functools.cache(lambda: installed(settings, store))
+    encoded = encode(site, settings, files, findings, memory, codec, progress)
     by_visitors = encoded if settings.codec == "web" else {}  # others need the preview
     content_width = findings.content_width or CONTENT_WIDTH
     shown = [visit.record.shown or () for visit in visits]
     shown += [()] * (len(names) - len(visits))
-    shipped, account = _account(site, settings, shown, by_visitors, content_width, store)
+    shipped, account = _account(site, settings, shown, by_visitors, content_width, codec)
     script = _script(site, settings, account)
     placeholders = _placeholders(site, settings, encoded)
     offers = Offers(
@@ -95,7 +97,7 @@ def rewrite_site(
     _write_manifest(site, settings.asset_dir, findings, encoded)
     notes: tuple[str, ...] = ()
     if script:
-        from sitecodec.site import hosting  # most sites do without a worker
+        from sitecodec.site import hosting, worker  # most sites do without a worker
 
         worker.write(site, settings.asset_dir, store, shipped)
         notes = tuple(hosting.notes(site, settings.asset_dir, base_path))
@@ -142,7 +144,7 @@ def _account(
     shown: Sequence[Collection[str]],
     encoded: Mapping[str, assets.Image],
     content_width: int,
-    store: Store,
+    codec: Callable[[], Installed],
 ) -> tuple[str | None, accounts.Account]:
     """What the service worker would save the visitors of this site, whose pages show these.
 
@@ -154,28 +156,33 @@ def _account(
         sizes = [(size.width, size.bytes) for size in image.sizes]
         if (less := accounts.saving(sizes, content_width)) is not None:
             saved[path] = less
-            payload = next(size.files["slat"] for size in image.sizes if "slat" in size.files)
-            if not worker.needs_model(site / payload):
+            if next(size.flat for size in image.sizes if "slat" in size.files):
                 flat[path] = less
 
     def account(saved: Mapping[str, int], model: str | None) -> accounts.Account:
         by_page = [{path: saved[path] for path in paths if path in saved} for paths in shown]
-        return accounts.account(by_page, store if saved else None, model)
+        cost = 0
+        if saved:
+            cost = codec().engine_cost if model is None else codec().cost
+        return accounts.account(by_page, model=model, cost=cost)
 
     without = account(flat, None)
     whole = account(saved, settings.model) if len(flat) < len(saved) else without
-    earlier = (site / worker.NAME).is_file() and not worker.has_model(site, settings.asset_dir)
-    if settings.browser == "auto" and not whole.ahead and (without.ahead or earlier):
+    had_worker = (site / accounts.WORKER).is_file()
+    had_none = had_worker and not accounts.has_model(site, settings.asset_dir)
+    if settings.browser == "auto" and not whole.ahead and (without.ahead or had_none):
         return None, without
     return settings.model, whole
 
 
 def _script(site: Path, settings: Settings, account: accounts.Account) -> str:
     """Site path of the script that pages shall load, '' if there is to be no worker."""
-    earlier = (site / worker.NAME).is_file()
+    earlier = (site / accounts.WORKER).is_file()
     wanted = account.ahead or earlier if settings.browser == "auto" else bool(account.saved)
     if settings.browser == "never" or not (wanted or earlier):
         return ""
+    from sitecodec.site import worker
+
     return worker.registration(settings.asset_dir)[0]
 
 

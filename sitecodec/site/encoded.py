@@ -16,6 +16,7 @@ from sitecodec.settings import Settings
 from sitecodec.site import assets
 from sitecodec.site.files import File, printable
 from sitecodec.site.findings import Findings
+from sitecodec.site.installed import Installed
 from sitecodec.site.memory import Kept, Memory
 from sitecodec.site.offers import CONTENT_WIDTH
 from sitecodec.site.summary import ImageRow
@@ -42,6 +43,7 @@ def encode(
     files: Mapping[str, File | str],
     findings: Findings,
     memory: Memory,
+    codec: Callable[[], Installed],
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, assets.Image]:
     """Encode every image that is in use and write its files; returns the assets by site path."""
@@ -95,7 +97,7 @@ def encode(
             jobs.Job(real, _wished(settings, findings, groups[first], background_width))
             for real, first in first_of.items()
         )
-        results = jobs.run(work, executor, memory.store, remembered)
+        results = jobs.run(work, executor, memory.store, remembered, lambda _: codec().identity)
         for done, (job, outcome) in enumerate(results, start=1):
             first = first_of[job.source]
             if isinstance(outcome, jobs.Outcome) and outcome.reason == "too small":

@@ -52,12 +52,14 @@ class ImageRow(NamedTuple):
     @property
     def after(self) -> int:
         """What a visitor's browser fetches at best: the payload, else the AVIF, else the source."""
-        return next((n for n in (self.payload, self.avif) if n is not None), self.before)
+        best = self.avif if self.payload is None else self.payload
+        return self.before if best is None else best
 
     @property
     def after_avif(self) -> int:
         """What a browser without the service worker fetches."""
-        return next((n for n in (self.avif, self.jpeg) if n is not None), self.before)
+        best = self.jpeg if self.avif is None else self.avif
+        return self.before if best is None else best
 
     @property
     def after_jpeg(self) -> int:
@@ -109,7 +111,6 @@ class Summary(NamedTuple):
 def table(summary: Summary) -> str:
     """The summary as text of at most 80 columns: sizes, then what was left alone and why."""
     rows = sorted(summary.encoded, key=lambda row: (row.after - row.before, row.path))
-    before = sum(row.before for row in rows)
     lines = [
         f"sitecodec: {_count(len(rows), 'image')} encoded, {len(summary.left_alone)} left alone, "
         f"{_count(len(summary.problems), 'problem')}; "
@@ -125,9 +126,10 @@ def table(summary: Summary) -> str:
         if len(shown) < len(rows):
             rest = rows[len(shown) :]
             lines.append(columns(f"... and {len(rest)} more", map(size_text, _sums(rest))))
+        sums = _sums(rows)
         lines += [
-            columns("total that a visitor loads", map(size_text, _sums(rows))),
-            columns("", (f"{100 * n / max(1, before):.1f} %" for n in _sums(rows))),
+            columns("total that a visitor loads", map(size_text, sums)),
+            columns("", (f"{100 * n / max(1, sums[0]):.1f} %" for n in sums)),
         ]
     lines += _reasons("left alone", summary.left_alone)
     lines += _reasons("no payload, only AVIF", [r for r in rows if r.payload is None])

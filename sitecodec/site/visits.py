@@ -7,10 +7,16 @@ between the file that a browser without the worker loads and the payload.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
-from sitecodec.site import worker
 from sitecodec.store import Store
+
+WORKER = "sitecodec-sw.js"
+"""The worker's file, at the site's root."""
+
+PAYLOAD_COST = 7
+"""Bytes that each payload adds to it: a hash, which no compression makes smaller."""
 
 PAGES_PER_VISIT = 3
 """Pages of an average visit, the first of which comes without latents. Two to four is what
@@ -63,18 +69,31 @@ def saving(sizes: Sequence[tuple[int, Mapping[str, int]]], content_width: int) -
 
 
 def account(
-    pages: Sequence[Mapping[str, int]], store: Store | None = None, model: str | None = ""
+    pages: Sequence[Mapping[str, int]],
+    store: Store | None = None,
+    model: str | None = "",
+    cost: int | None = None,
 ) -> Account:
     """The account of a site: for each of its pages, what each image with a payload saves there.
 
     Images are named by any text that is the same on all pages. Pages without any belong to it: a
     visit may see them only. The store remembers the sizes of engine and model; no model is needed
-    (None) if all payloads are of flat graphics.
+    (None) if all payloads are of flat graphics. `cost` is that of the worker without payloads, if
+    it is known.
     """
     saved = {name: size for page in pages for name, size in page.items()}
     by_page = sum(sum(page.values()) for page in pages) / max(1, len(pages))
-    cost = worker.cost(len(saved), store, model)
+    if cost is None:
+        from sitecodec.site import worker  # a warm build knows it
+
+        cost = worker.cost(0, store, model)
+    cost += PAYLOAD_COST * len(saved)
     return Account(cost, model is not None, tuple(saved.values()), by_page)
+
+
+def has_model(site: Path, folder: str) -> bool:
+    """Whether a site as it was built has a model: without one, only flat graphics are decoded."""
+    return any((site / folder).glob("model-*.bin"))
 
 
 def sentence(account: Account) -> str:

@@ -16,11 +16,10 @@ from pathlib import Path
 
 from sitecodec import engine, models, payload
 from sitecodec.errors import StoreError
-from sitecodec.site import assets
+from sitecodec.site import assets, visits
 from sitecodec.store import Store, key
 
-NAME = "sitecodec-sw.js"
-"""The worker's file, at the site's root."""
+NAME = visits.WORKER
 
 FOLDER = Path(__file__).parent.parent / "browser"
 
@@ -51,22 +50,17 @@ def shipped(site: Path, folder: str) -> int:
     return sum(path.stat().st_size for path in parts) + _script_cost(1)
 
 
-def has_model(site: Path, folder: str) -> bool:
-    """Whether a site as it was built has a model: without one, only flat graphics are decoded."""
-    return any((site / folder).glob("model-*.bin"))
-
-
 def needs_model(file: Path) -> bool:
     """Whether a payload holds latents rather than flat graphics. Raises OSError."""
     with file.open("rb") as stream:
-        return stream.read(payload.HEADER_BYTES)[5:6] != bytes([_FLAT])
+        return not payload.is_flat(stream.read(payload.HEADER_BYTES))
 
 
 def registration(folder: str) -> tuple[str, bytes]:
     """Site path and content of the script that registers the worker."""
     root = "../" * (folder.count("/") + 1)
     content = _script("register.js", {"root": root, "name": NAME})
-    return f"{folder}/register-{_digest(content)}.js", content
+    return f"{folder}/register-{_digest(content)[:12]}.js", content
 
 
 def write(site: Path, folder: str, store: Store | None = None, model: str | None = "") -> int:
@@ -96,7 +90,7 @@ def write(site: Path, folder: str, store: Store | None = None, model: str | None
         "model": parts[1][0] if len(parts) > 1 else "",
         "stems": "".join(stems),
     }
-    version = _digest(_script("worker.js", facts))
+    version = _digest(_script("worker.js", facts))[:12]
     assets.write_file(site / NAME, _script("worker.js", facts | {"version": version}))
     return len(stems)
 
@@ -146,26 +140,27 @@ def _script(name: str, facts: dict[str, str]) -> bytes:
 def _script_cost(payloads: int, store: Store | None = None) -> int:
     """Bytes of both scripts as hosts send them, with the list of payloads, which is random."""
     text = minified(source("worker.js") + source("register.js"))
-    return len(_packed(text.encode(), store)) + 7 * payloads
+    return len(_packed(text.encode(), store)) + visits.PAYLOAD_COST * payloads
 
 
 @functools.cache
 def _engine(store: Store | None) -> tuple[str, bytes]:
     """Name and packed content of the engine's file."""
     data = engine.WASM.read_bytes()
-    return f"engine-{_digest(data)}.bin", _packed(data, store)
+    return f"engine-{_digest(data)[:12]}.bin", _packed(data, store)
 
 
 @functools.cache
 def _model(store: Store | None, name: str = "") -> tuple[str, bytes]:
     """Name and packed content of the model's file, which many hosts would send as it is."""
     data = models.read(name, "decoder")
-    return f"model-{_digest(data)}.bin", _packed(data, store)
+    digest = _digest(data)
+    return f"model-{digest[:12]}.bin", _packed(data, store, digest)
 
 
-def _packed(data: bytes, store: Store | None) -> bytes:
+def _packed(data: bytes, store: Store | None, digest: str = "") -> bytes:
     """The data as gzip. Takes longer than all else in a warm build, so the store remembers it."""
-    name = key("gzip 6", data)
+    name = key("gzip 6", digest or _digest(data))
     packed = store.get(name) if store else None
     if packed is None:
         packed = gzip.compress(data, 6, mtime=0)
@@ -176,4 +171,4 @@ def _packed(data: bytes, store: Store | None) -> bytes:
 
 
 def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:12]
+    return hashlib.sha256(data).hexdigest()
