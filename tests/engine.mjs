@@ -1,5 +1,5 @@
-// Runs the engine in Node: `node engine.mjs decode ENGINE MODEL PAYLOAD` or
-// `node engine.mjs encode ENGINE DECODER ENCODER PIXELS WIDTH HEIGHT HUNDREDTHS`.
+// Runs the engine in Node: `node engine.mjs decode ENGINE MODEL PAYLOAD`, with "" where the payload
+// needs no model, or `node engine.mjs encode ENGINE DECODER ENCODER PIXELS WIDTH HEIGHT HUNDREDTHS`.
 // Prints the SHA-256 of the pixels or of the payload.
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -27,7 +27,8 @@ const hash = createHash("sha256");
 if (what === "decode") {
   const [modelPath, payloadPath] = rest;
   const payload = readFileSync(payloadPath);
-  const decoder = check(engine.sc_open(load(modelPath), put(payload), payload.length, 50e6));
+  const model = modelPath ? load(modelPath) : 0;
+  const decoder = check(engine.sc_open(model, put(payload), payload.length, 50e6));
   const width = engine.sc_width(decoder);
   const row = width * engine.sc_channels(decoder);
   const strip = check(engine.sc_alloc(row * 7));
