@@ -8,6 +8,7 @@ some hundred visits here.
 import pytest
 
 from tests.browser import test_failures as failures
+from tests.browser import test_surroundings as surroundings
 from tests.browser import test_worker as visits
 from tests.browser.looking import shows, visit_twice
 from tests.browser.serving import blank
@@ -23,7 +24,7 @@ for test in (
     visits.test_a_hundred_images,
     failures.test_a_corrupt_payload,
     failures.test_three_failures_end_it_until_the_next_version,
-    failures.test_a_strict_policy_that_allows_it,
+    surroundings.test_a_strict_policy_that_allows_it,
     failures.test_a_decoder_that_is_too_slow,
     failures.test_a_failure_half_way_through_a_stream_is_repaired_from_the_network,
     failures.test_a_picture_that_is_far_too_large_turns_nobody_away,

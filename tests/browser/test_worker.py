@@ -197,7 +197,7 @@ def test_a_new_version_takes_over_and_clears_away(site, page, photos):
         path.unlink()
     site.page("new.html", site.add("b", other_payload))
     page.goto(f"{site.url}new.html")
-    wait_for_report(page, lambda told: told["version"] != old and told["prepared"])
+    wait_for_report(page, lambda told: told["version"] != old and told["prepared"], update=True)
     page.goto(f"{site.url}new.html")
     assert shows(page, "b", other_payload) == "payload"
     assert wait_until_kept(page, 1) == ["b", "engine", "model"]
