@@ -10,6 +10,7 @@ import time
 import numpy as np
 
 from sitecodec import codecs
+from sitecodec.payload import read_header
 from tests.browser import firefox
 from tests.browser.serving import BLUE, RED
 
@@ -148,12 +149,17 @@ def insert(page, address, name):
     )
 
 
+def decoded(payload):
+    """The picture that Python decodes."""
+    return codecs.get(read_header(payload).codec).decode(payload)
+
+
 def same_with_alpha(data, payload):
     """Whether PIXELS has seen what Python decodes: alpha exactly, colours as far as it shows them.
 
     A canvas keeps colours multiplied by alpha, in eight bits.
     """
-    pixels = codecs.get("web").decode(payload).astype(int)
+    pixels = decoded(payload).astype(int)
     seen = np.frombuffer(base64.b64decode(data), np.uint8).astype(int)
     if seen.size != pixels.size:
         return False
@@ -167,7 +173,7 @@ def same_with_alpha(data, payload):
 @functools.lru_cache(maxsize=512)
 def digest(payload):
     """What SEEN makes of the picture that Python decodes."""
-    pixels = codecs.get("web").decode(payload)
+    pixels = decoded(payload)
     opaque = np.dstack((pixels, np.full(pixels.shape[:2], 255, np.uint8)))
     return base64.b64encode(hashlib.sha256(opaque).digest()).decode()
 

@@ -17,6 +17,7 @@ from sitecodec.payload import read_header
 from tests.browser.looking import (
     PIXELS,
     SEEN,
+    decoded,
     digest,
     report,
     same_with_alpha,
@@ -24,19 +25,21 @@ from tests.browser.looking import (
     wait_until_prepared,
 )
 from tests.browser.serving import serving
-from tests.conftest import make_photo, make_text
+from tests.conftest import make_page, make_photo, make_text
 
 GOLDENS = Path(__file__).resolve().parent.parent / "goldens"
 RANDOM = 50
 
 
 def random_payload(seed):
-    """A photograph, letters or noise, of any size and quality."""
+    """A photograph, letters, noise or a screenshot, of any size and quality."""
     rng = np.random.default_rng(seed)
     height, width = (int(n) for n in rng.integers(1, 200, 2))
-    if seed % 3 == 0:
+    if seed % 4 == 3:
+        return codecs.get("flat").encode(make_page(240, 300)[:height, :width], 100)
+    if seed % 4 == 0:
         pixels = make_photo(height, width, seed)
-    elif seed % 3 == 1:
+    elif seed % 4 == 1:
         pixels = make_text(height, width, seed)
     else:
         pixels = rng.integers(0, 256, (height, width, 3), np.uint8)
@@ -48,9 +51,14 @@ def pictures(tmp_path_factory):
     """A site of all of them, and the payloads by the ids of their images."""
     payloads = {path.stem: path.read_bytes() for path in sorted(GOLDENS.glob("*.slat"))}
     model = models.fingerprint(models.read(models.DEFAULT, "decoder"))
-    payloads = {name: p for name, p in payloads.items() if read_header(p).model == model}
-    assert len(payloads) >= 8
-    for name in [name for name, payload in payloads.items() if read_header(payload).alpha]:
+    headers = {name: read_header(payload) for name, payload in payloads.items()}
+    payloads = {
+        name: payload
+        for name, payload in payloads.items()
+        if headers[name].codec == "flat" or headers[name].model == model
+    }
+    assert len(payloads) >= 10
+    for name in [name for name, payload in payloads.items() if decoded(payload).shape[2] == 4]:
         payload = payloads.pop(name)
         if not name.startswith("nothing"):
             payloads[f"alpha-{name}"] = payload
@@ -108,7 +116,7 @@ def test_what_lies_behind_shows_through(page, site, streamed):
     visit_twice(page, site.url)
     assert [seen["bytes"] for seen in report(page)["log"]] == [len(payload)]
     page.evaluate("document.images[0].decode()")
-    pixels = codecs.get("web").decode(payload).astype(float)
+    pixels = decoded(payload).astype(float)
     share = pixels[..., 3:] / 255
     wanted = pixels[..., :3] * share + behind * (1 - share)
     box = {"x": 0, "y": 0, "width": pixels.shape[1], "height": pixels.shape[0]}

@@ -22,6 +22,7 @@ from tests.browser.looking import (
     wait_until_prepared,
 )
 from tests.browser.serving import FOLDER, blank, serving
+from tests.conftest import make_page, make_photo
 
 
 def test_a_first_visit_is_not_delayed(site, page, photos):
@@ -255,3 +256,25 @@ def test_twelve_megapixels_are_streamed(site, page):
     wait_until_prepared(page)
     page.goto(site.url, wait_until="domcontentloaded")
     assert shows(page, "a", payload) == "payload"
+
+
+def test_flat_graphics_come_without_a_model(site, page):
+    payloads = {
+        f"i{n}": codecs.get("flat").encode(make_page(200 + 40 * n, 300), 100) for n in range(3)
+    }
+    site.page("index.html", "".join(site.add(*item) for item in payloads.items()))
+    visit_twice(page, site.url)
+    assert set(shown(page, payloads, payloads).values()) == {"payload"}
+    assert wait_until_kept(page, 3) == ["engine", "i0", "i1", "i2"]
+    assert len(site.asked(".bin")) == 1
+    # With a photograph the next version needs one, and what it has stays.
+    photo = codecs.get("web").encode(make_photo(64, 96), 50)
+    site.page("index.html", "".join(site.add(*i) for i in (payloads | {"photo": photo}).items()))
+    before = report(page)["version"]
+    page.goto(site.url)
+    wait_for_report(page, lambda told: told["version"] != before, update=True)
+    visit_twice(page, site.url)
+    assert sum("/model-" in path for path in site.asked(".bin")) == 1
+    assert shows(page, "photo", photo) == "payload"
+    assert shows(page, "i0", payloads["i0"]) == "payload"
+    assert page.errors == []
