@@ -28,8 +28,9 @@ from playwright.sync_api import sync_playwright
 from visiting import REPORT
 
 from sitecodec import codecs, engine
-from sitecodec.encoding import images
+from sitecodec.encoding import images, palette
 from sitecodec.site import worker
+from sitecodec.training import screens
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -40,6 +41,7 @@ FOLDER = visiting.FOLDER
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 ROUNDS = 9
 SIZES = {512: 150.0, 1024: 600.0}  # side in pixels: limit in milliseconds
+SCREEN = 100_003  # the number of a page with text
 CODE_LIMIT = 30.0  # kB, compressed by brotli
 WAIT_LIMIT = 50.0  # milliseconds
 PEERS = ("@jsquash/avif", "@jsquash/jxl")
@@ -126,7 +128,7 @@ def main() -> int:
 def size_rows() -> Iterator[tuple[str, float, str, float | None]]:
     with tempfile.TemporaryDirectory() as folder:
         site = Path(folder)
-        (site / FOLDER).mkdir(parents=True)
+        put(site, 16, texture(16))  # latents, which need the model
         worker.write(site, FOLDER)
         script = len(brotli.compress((site / worker.NAME).read_bytes()))
         register = len(brotli.compress((site / worker.registration(FOLDER)[0]).read_bytes()))
@@ -150,6 +152,8 @@ def decode_rows(
         (site / "peers.html").write_text(_IMPORTS)
     pictures = {side: texture(side) for side in SIZES}
     files = {side: put(site, side, pixels) for side, pixels in pictures.items()}
+    screen = screenshot()
+    files[0] = put(site, 0, screen, "flat")
     # One that the worker is asked for as well, but has no payload.
     other = f"{FOLDER}/other.avif"
     (site / other).write_bytes(images.avif(np.zeros((16, 16, 3), np.uint8), 45))
@@ -175,6 +179,12 @@ def decode_rows(
             if any(spent):
                 busy = statistics.median(spent[1:])
                 yield f"{side}x{side}, CPU time of its thread", busy, "ms", limit
+        for n in range(ROUNDS):
+            page.evaluate(_SHOW, f"{url}{files[0]}?{n}")
+        shown = screen.shape[0] * screen.shape[1]
+        log = [e for e in page.evaluate(REPORT)["log"] if e["pixels"] == shown]
+        took = statistics.median(entry["ms"] for entry in log[1:]) / shown * 1e6
+        yield "a screenshot decoded in the worker", took, "ms/MP", SIZES[1024]
         waits: dict[str, list[float]] = {"meanwhile": [], "otherwise": []}
         for n in range(ROUNDS):
             for name, found in waits.items():
@@ -206,9 +216,16 @@ def decode_rows(
             yield f"decoder of {package}", size, "kB brotli", None
 
 
-def put(site: Path, side: int, pixels: Pixels) -> str:
+def screenshot() -> Pixels:
+    """A page of a megapixel in few colours, as a build makes of one that Chromium draws."""
+    browser = next(filter(None, map(shutil.which, screens.BROWSERS)))
+    pixels = np.asarray(screens.render(SCREEN, browser).convert("RGB"))
+    return palette.fewer(pixels, palette.REACHES[0])[0]
+
+
+def put(site: Path, side: int, pixels: Pixels, codec: str = "web") -> str:
     """Write a payload and its fallback; returns the fallback's path."""
-    payload = codecs.get("web").encode(pixels, 50)
+    payload = codecs.get(codec).encode(pixels, 50)
     width = pixels.shape[1]
     stem = f"{FOLDER}/picture-{side:012x}-{width}w"
     (site / FOLDER).mkdir(parents=True, exist_ok=True)

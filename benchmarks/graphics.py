@@ -2,7 +2,7 @@
 
 Every picture at three widths, as pages show it: all its colours in a lossless WebP; the AVIF of the
 lowest quality that scores 85 (at speed 6, 4:2:0; some never do); the file of fewer colours that a
-build makes, and its score.
+build makes, and its score; the payload of the same pixels.
 """
 
 from __future__ import annotations
@@ -34,28 +34,28 @@ def main() -> None:
         folder = options.folder or drawn(Path(made))
         sources = [np.asarray(Image.open(p).convert("RGB")) for p in sorted(folder.glob("*.png"))]
     print(f"{len(sources)} pictures; kB of all of them together")
-    print("width   lossless WebP   AVIF of 85   of them   fewer colours   score   s per MP")
+    print("width   lossless WebP  AVIF of 85  of them  fewer colours  payload  score  s per MP")
     for width in WIDTHS:
         rows = [row(pixels, width) for pixels in sources]
-        lossless, avif, few, score, seconds = zip(*rows, strict=True)
+        lossless, avif, few, payload, score, seconds = zip(*rows, strict=True)
         reached = [place for place, size in enumerate(avif) if size is not None]
-        both = sum(few[place] for place in reached)
+        peer = sum(avif[place] or 0 for place in reached)
         print(
-            f"{width or 'whole':<5}{sum(lossless) / 1e3:>16.1f}"
-            f"{sum(avif[place] or 0 for place in reached) / 1e3:>13.1f}{len(reached):>10}"
-            f"{sum(few) / 1e3:>16.1f}{statistics.median(score):>8.1f}"
-            f"{statistics.median(seconds):>11.2f}"
+            f"{width or 'whole':<5}{sum(lossless) / 1e3:>16.1f}{peer / 1e3:>12.1f}"
+            f"{len(reached):>9}{sum(few) / 1e3:>15.1f}{sum(payload) / 1e3:>9.1f}"
+            f"{statistics.median(score):>7.1f}{statistics.median(seconds):>10.2f}"
         )
-        print(
-            f"      fewer colours against WebP {percent(sum(few), sum(lossless))},"
-            f" against AVIF where that reaches 85"
-            f" {percent(both, sum(avif[place] or 0 for place in reached))}",
-            flush=True,
-        )
+        for name, sizes in (("fewer colours", few), ("payload", payload)):
+            both = sum(sizes[place] for place in reached)
+            print(
+                f"      {name}: {percent(sum(sizes), sum(lossless))} against WebP,"
+                f" {percent(both, peer)} against AVIF where that reaches 85",
+                flush=True,
+            )
 
 
-def row(pixels: np.ndarray, width: int | None) -> tuple[int, int | None, int, float, float]:
-    """Bytes of the three files, the last one's score, and CPU seconds a megapixel for it."""
+def row(pixels: np.ndarray, width: int | None) -> tuple[int, int | None, int, int, float, float]:
+    """Bytes of the four files, the score of the last two, and CPU seconds a megapixel for them."""
     if width and width < pixels.shape[1]:
         pixels = images.resized(pixels, width)
     target = gate.GRAPHICS_SCORE
@@ -63,11 +63,13 @@ def row(pixels: np.ndarray, width: int | None) -> tuple[int, int | None, int, fl
         avif = matching_avif(pixels, score, target).encoded
         began = time.process_time()
         flat = palette.flat(pixels, score, target, {})
+        payload = palette.payload(flat)
         seconds = time.process_time() - began
     return (
         len(images.webp(pixels).data),
         avif.size if avif else None,
         len(flat.file.data),
+        payload.size if payload else len(flat.file.data),
         flat.score,
         seconds / (pixels.shape[0] * pixels.shape[1] / 1e6),
     )
