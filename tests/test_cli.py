@@ -112,8 +112,9 @@ def test_build_and_cache(run, photo, tmp_path):
     assert "<picture" in page
     assert '<img src="gone.png">' in page
     usage = json.loads(run("cache", "stats", "--json").output)
-    # What came of the picture, what was measured of it; the page; how small engine and model pack.
-    assert usage["entries"] == 5
+    # What came of the picture, what was measured of it; the site; what is installed; how small
+    # engine, model and scripts pack.
+    assert usage["entries"] == 7
     assert run("cache", "verify").exit_code == 0
     entry = next((tmp_path / ".cache" / "sitecodec").glob("[0-9a-f][0-9a-f]/*"))
     entry.write_bytes(entry.read_bytes()[:-1])

@@ -225,8 +225,8 @@ def test_what_is_wrong_is_said(at, value, words):
     [
         (4, b"\2", "newer format version"),
         (5, b"\0", "another model"),
-        (5, b"\1", "another codec"),
-        (5, b"\3", "another codec"),
+        (5, b"\1", "does not know"),
+        (5, b"\3", "does not know"),
         (14, b"\x11\x27", "a value out of range"),
         (10, b"\xff\xff\xff\xff", "over the size limit"),
     ],

@@ -111,6 +111,7 @@ FOREIGN = st.lists(
 @given(FOREIGN)
 @example(["<svg>", "<textarea>", "<img id=?>"])
 @example(["<svg>", "<img id=?>", "<title/>", "<img id=?>"])
+@example(["<math>", "<mtext>", "<title/>", "<img id=?>"])
 def test_in_drawings_we_find_no_more_than_lol_html(pieces: list[str]) -> None:
     """Inside svg and math it takes a tree to tell what is text: then we leave images alone."""
     text = "".join(piece.replace("?", str(n)) for n, piece in enumerate(pieces))

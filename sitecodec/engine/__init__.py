@@ -32,7 +32,7 @@ _ERRORS: dict[int, tuple[type[SitecodecError], str]] = {
     -2: (ModelError, "not a valid model file: install or pull the model again"),
     -3: (PayloadError, "not a .slat payload: the file does not begin with SLAT"),
     -4: (PayloadError, "payload of a newer format version: update sitecodec"),
-    -5: (PayloadError, "payload of another codec than 'web'"),
+    -5: (PayloadError, "payload of a codec that the engine does not know"),
     -6: (PayloadError, "payload made with another model: add that model, or encode again"),
     -7: (PayloadError, "payload of a picture over the size limit"),
     -8: (PayloadError, "corrupt payload: checksum mismatch; encode the source again"),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 MOST_COLOURS = 4096
 MOST_PIXELS = 1 << 24
-_LUMA = (0.299, 0.587, 0.114)
+_LUMA = (299, 587, 114)  # in thousandths: the order must not depend on a machine's rounding
 
 
 def encode(pixels: NDArray[np.uint8]) -> bytes:
@@ -67,7 +67,7 @@ def _indexed(
     words[..., :channels] = pixels
     found, places, counts = np.unique(words.view("<u4"), return_inverse=True, return_counts=True)
     colours = found.view(np.uint8).reshape(-1, 4)[:, :channels]
-    order = np.argsort(colours[:, :3] @ np.array(_LUMA), kind="stable")
+    order = np.argsort(colours[:, :3] @ np.array(_LUMA, np.uint32), kind="stable")
     ranks = np.empty(len(order), np.uint16 if len(order) <= MOST_COLOURS else np.uint32)
     ranks[order] = np.arange(len(order))
     indices = np.ascontiguousarray(ranks[places].reshape(height, width))

@@ -110,13 +110,14 @@ _NEXT_ATTRIBUTE = re.compile(
 _TAG_END = re.compile(rb"[\t\n\f\r /]*>")
 _COMMENT_END = re.compile(rb"--!?>")
 _SCRIPT_STEP = re.compile(rb"<!--|-->|<(/?)" + any_case(["script"]) + rb"(?=[\t\n\f\r />])")
-# Start tags that end svg and math, because whoever wrote them has forgotten to.
+# Start tags that end svg and math, because whoever wrote them has forgotten to; and those within
+# which everything is HTML again.
 _BREAKOUT = re.compile(
     rb"<(?:"
     + any_case(
         "b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img"
         " li listing menu meta nobr ol p pre ruby s small span strong strike sub sup table tt u ul"
-        " var".split()
+        " var annotation-xml desc foreignobject mi mn mo ms mtext title".split()
     )
     + rb")[\t\n\f\r />]"
 )
@@ -193,7 +194,7 @@ def tags(data: bytes, last: int, *, every: bool = False) -> Iterator[tuple[int, 
             elif name in _TEXT_ONLY:
                 # "/>" closes these inside svg and math, and only there.
                 if foreign and self_closing and not _BREAKOUT.search(data, inside, start):
-                    inside = start
+                    inside = end
                 else:
                     foreign = foreign if not self_closing else 0
                     position = _after_text(data, name, end)
