@@ -119,7 +119,7 @@ def test_build_and_cache(run, photo, tmp_path):
     entry = next((tmp_path / ".cache" / "sitecodec").glob("[0-9a-f][0-9a-f]/*"))
     entry.write_bytes(entry.read_bytes()[:-1])
     assert run("cache", "verify").exit_code == 1
-    assert json.loads(run("cache", "stats", "--json").output)["entries"] == 4
+    assert json.loads(run("cache", "stats", "--json").output)["entries"] == 6
     assert run("build", "site", "--strict").exit_code == 1
     assert run("cache", "gc").exit_code == 2
     assert run("cache", "gc", "--max-size", "0MB", "--max-age", "30d").exit_code == 0
