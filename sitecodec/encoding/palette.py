@@ -67,8 +67,9 @@ def flat(source: Pixels, score: Scorer, target: float, memo: Memo) -> Flat:
 
     `source` is (H, W, 3 or 4) uint8; `memo` are its trials, which are used and added to.
     """
+    counted = _counted(source)
     for reach in REACHES:
-        pixels, colours = fewer(source, reach)
+        pixels, colours = _with_fewer(counted, reach) if counted else (source, 0)
         if not colours:
             break
         name = f"colours/{reach}"
@@ -101,24 +102,50 @@ def fewer(pixels: Pixels, reach: float) -> tuple[Pixels, int]:
     `pixels` is (H, W, 3 or 4) uint8, `reach` one of REACHES or the like. Colours of calm areas
     stay. A picture of too many colours, or of none to spare, comes back as it is, with 0.
     """
-    channels = pixels.shape[2]
+    counted = _counted(pixels)
+    return _with_fewer(counted, reach) if counted else (pixels, 0)
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """A picture and its colours."""
+
+    pixels: Pixels
+    colours: NDArray[np.uint8]
+    """(N, 4)."""
+
+    places: NDArray[np.intp]
+    """The number of each pixel's colour, (H * W,)."""
+
+    counts: NDArray[np.intp]
+    areas: NDArray[np.bool_]
+    """Which are an area's."""
+
+
+def _counted(pixels: Pixels) -> _Counted | None:
+    """The picture with its colours; None if there are too many."""
     words = np.zeros((*pixels.shape[:2], 4), np.uint8)
-    words[..., :channels] = images.cleared(pixels)
+    words[..., : pixels.shape[2]] = images.cleared(pixels)
     found, places, counts = np.unique(words.view("<u4"), return_inverse=True, return_counts=True)
     if len(found) > _MOST_COLOURS:
-        return pixels, 0
+        return None
     places = places.reshape(-1)
     areas = np.bincount(places[_calm(pixels).reshape(-1)], minlength=len(found)) >= _PATCH
     if areas.sum() > _MOST_AREAS:
-        return pixels, 0
-    colours = found.view(np.uint8).reshape(-1, 4)
+        return None
+    return _Counted(pixels, found.view(np.uint8).reshape(-1, 4), places, counts, areas)
+
+
+def _with_fewer(counted: _Counted, reach: float) -> tuple[Pixels, int]:
+    pixels, colours = counted.pixels, counted.colours
     points = colours.astype(np.float32)
     points[:, :3] = points[:, :3] @ _SPACE.T
-    moved = _moved(points, counts, areas, reach)
+    moved = _moved(points, counted.counts, counted.areas, reach)
     kept = len(np.unique(moved))
-    if kept == len(found):
+    if kept == len(colours):
         return pixels, 0
-    return np.ascontiguousarray(colours[moved][places, :channels].reshape(pixels.shape)), kept
+    shown = colours[moved][counted.places, : pixels.shape[2]]
+    return np.ascontiguousarray(shown.reshape(pixels.shape)), kept
 
 
 def _calm(pixels: Pixels) -> NDArray[np.bool_]:
@@ -134,10 +161,10 @@ def _calm(pixels: Pixels) -> NDArray[np.bool_]:
 
 def _moved(
     colours: NDArray[np.float32],
-    counts: NDArray[np.int64],
+    counts: NDArray[np.intp],
     areas: NDArray[np.bool_],
     reach: float,
-) -> NDArray[np.int64]:
+) -> NDArray[np.intp]:
     """For each colour the one that it becomes: commonest first, each takes those in its reach."""
     nearest = np.arange(len(colours))
     distances = np.full(len(colours), np.inf, np.float32)
