@@ -61,10 +61,14 @@ def main() -> int:
             (build(project, "with.yml", number).cpu, build(project, "without.yml", number).cpu)
             for number in range(1, options.pairs + 1)
         ]
-        added = statistics.median(a / b - 1 for a, b in pairs)
+        # What disturbs a build only adds to it: of many, the fastest tell most. The median of the
+        # pairs' ratios is beside it.
+        least, plain_least = (min(times) for times in zip(*pairs, strict=True))
+        added = least / plain_least - 1
         ok &= report("warm build, CPU time added", f"{100 * added:.1f} %", added <= MOST_ADDED)
-        usual = statistics.median(b for _, b in pairs)
-        print(f"  {usual:.2f} s without, {options.pairs} pairs, load {os.getloadavg()[0]:.1f}")
+        middle = statistics.median(a / b - 1 for a, b in pairs)
+        print(f"  {least:.2f} s with, {plain_least:.2f} s without: the fastest of {options.pairs};")
+        print(f"  median of the pairs {100 * middle:+.1f} %, load {os.getloadavg()[0]:.1f}")
         ok &= scanning(sorted((project / "without-0").rglob("*.html")))
     return 0 if ok else 1
 
