@@ -6,6 +6,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from sitecodec.cli import main
+from sitecodec.encoding import images
 
 
 @pytest.fixture
@@ -98,6 +99,20 @@ def test_wrong_use_exits_with_2(run, photo, tmp_path):
     done = run("build", "site")
     assert done.exit_code == 2
     assert "unknown setting 'qality'" in done.output
+
+
+def test_flat_graphics_as_they_are(run, photo, make, tmp_path):
+    screen = tmp_path / "screen.png"
+    screen.write_bytes(make.file(make.page(120, 200)))
+    assert run("encode", screen, "screen.slat", "--codec", "flat").exit_code == 0
+    assert "none needed" in run("info", "screen.slat").output
+    assert run("decode", "screen.slat", "again.png").exit_code == 0
+    assert (images.decode((tmp_path / "again.png").read_bytes()) == make.page(120, 200)).all()
+    refused = run("encode", photo, "photo.slat", "--codec", "flat")
+    assert refused.exit_code == 1
+    assert "photo.png: " in refused.output
+    assert "use the codec web" in refused.output
+    assert run("encode", screen, "x.slat", "--codec", "flat", "--max-bytes", 99).exit_code == 2
 
 
 def test_build_and_cache(run, photo, tmp_path):

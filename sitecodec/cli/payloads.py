@@ -87,7 +87,10 @@ def encode(
     elif any(options[name] for name in ("refine", "denoise")):
         raise click.UsageError("--denoise and --refine go with --codec sd")
     elif codec == "flat":
-        payload = codecs.get("flat").encode(picture.pixels, quality)
+        try:
+            payload = codecs.get("flat").encode(picture.pixels, quality)
+        except ImageError as error:
+            raise ImageError(f"{source}: {error}") from error
     else:
         aim = cli_web.Aim(quality, max_bytes, target_score)
         payload = cli_web.encode(picture.pixels, aim, effort, tune, options["model"])
