@@ -243,8 +243,8 @@ def test_the_list_says_when_a_visit_comes_out_ahead() -> None:
     assert server._savings(rows) == [{"a.png": 10, "b.png": 20}, {"a.png": 10}]
     for row, flat in zip(rows, (True, False, False), strict=True):
         row["flat"] = flat
-    assert server._model(rows, Settings()) == ""
-    assert server._model(rows[::2], Settings()) is None
+    assert server._visits(rows, Settings()).startswith("engine and model take 3")
+    assert server._visits(rows[::2], Settings()).startswith("the engine takes 29 kB")
 
 
 def test_a_site_that_was_built_shows_decoded_latents_too(tmp_path: Path, make: Any) -> None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import pytest
 
 from sitecodec.site import visits, worker
-from sitecodec.site.visits import account, describe, sentence
+from sitecodec.site.visits import describe, sentence
+
+
+def account(pages):
+    return visits.account(pages, worker.cost(0))
 
 
 def pages(number, saved, *, empty=0):

@@ -31,7 +31,7 @@ from sitecodec.preview.pictures import BusyError
 from sitecodec.preview.preview import PREFIX, Preview
 from sitecodec.preview.results import quick_quality
 from sitecodec.settings import Settings
-from sitecodec.site import visits
+from sitecodec.site import visits, worker
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
@@ -165,7 +165,7 @@ def _list(preview: Preview) -> dict[str, object]:
         "min_tile_score": settings.min_tile_score,
         "root": quote(os.fsencode(preview.root)),
         "images": rows,
-        "visits": visits.sentence(visits.account(_savings(rows), model=_model(rows, settings))),
+        "visits": _visits(rows, settings),
     }
 
 
@@ -179,10 +179,11 @@ def _savings(rows: list[dict[str, Any]]) -> list[dict[str, int]]:
     return list(pages.values())
 
 
-def _model(rows: list[dict[str, Any]], settings: Settings) -> str | None:
-    """The model that visitors need; None if flat graphics are all that saves them anything."""
+def _visits(rows: list[dict[str, Any]], settings: Settings) -> str:
+    """When a visit comes out ahead: without a model if flat graphics are all that saves bytes."""
     needed = any(row["saved"] is not None and not row["flat"] for row in rows)
-    return settings.model if needed else None
+    cost = worker.cost(0, model=settings.model if needed else None)
+    return visits.sentence(visits.account(_savings(rows), cost, model=needed))
 
 
 def _events(preview: Preview, listeners: threading.Semaphore, request: Request) -> Response:

@@ -98,7 +98,8 @@ class Report:
                 {i.path: i.now - i.payload for i in page.images if i.payload is not None}
                 for page in self.pages
             ],
-            model="" if self.has_model else None,
+            worker.cost(0, model="" if self.has_model else None),
+            model=self.has_model,
         )
 
     @cached_property

@@ -164,7 +164,7 @@ def _account(
         cost = 0
         if saved:
             cost = codec().engine_cost if model is None else codec().cost
-        return accounts.account(by_page, model=model, cost=cost)
+        return accounts.account(by_page, cost, model=model is not None)
 
     without = account(flat, None)
     whole = account(saved, settings.model) if len(flat) < len(saved) else without

@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from sitecodec.store import Store
-
 WORKER = "sitecodec-sw.js"
 """The worker's file, at the site's root."""
 
@@ -68,27 +66,16 @@ def saving(sizes: Sequence[tuple[int, Mapping[str, int]]], content_width: int) -
     return fallback - files["slat"] if "slat" in files and fallback else None
 
 
-def account(
-    pages: Sequence[Mapping[str, int]],
-    store: Store | None = None,
-    model: str | None = "",
-    cost: int | None = None,
-) -> Account:
+def account(pages: Sequence[Mapping[str, int]], cost: int, *, model: bool = True) -> Account:
     """The account of a site: for each of its pages, what each image with a payload saves there.
 
     Images are named by any text that is the same on all pages. Pages without any belong to it: a
-    visit may see them only. The store remembers the sizes of engine and model; no model is needed
-    (None) if all payloads are of flat graphics. `cost` is that of the worker without payloads, if
-    it is known.
+    visit may see them only. `cost` is that of the worker without payloads (`worker.cost`), and
+    `model` whether a model is in it: payloads of flat graphics need none.
     """
     saved = {name: size for page in pages for name, size in page.items()}
     by_page = sum(sum(page.values()) for page in pages) / max(1, len(pages))
-    if cost is None:
-        from sitecodec.site import worker  # a warm build knows it
-
-        cost = worker.cost(0, store, model)
-    cost += PAYLOAD_COST * len(saved)
-    return Account(cost, model is not None, tuple(saved.values()), by_page)
+    return Account(cost + PAYLOAD_COST * len(saved), model, tuple(saved.values()), by_page)
 
 
 def has_model(site: Path, folder: str) -> bool:
