@@ -42,6 +42,13 @@ REPORT = """async () => {
     active.postMessage({ sitecodec: "report" }, [channel.port2]);
   });
 }"""
+# Down the page, as a reader goes: lazy images load in the width that they are shown in.
+_READ = """async () => {
+  for (let y = 0; y < document.body.scrollHeight; y += innerHeight / 2) {
+    scrollTo(0, y);
+    await new Promise((done) => setTimeout(done, 250));
+  }
+}"""
 _SEEN = """async () => {
   const inside = (image) => {
     const { top, bottom } = image.getBoundingClientRect();
@@ -94,9 +101,10 @@ def measured_views(browser: Browser, site: Path) -> Iterator[tuple[str, float, s
             log.clear()
             for path in pages:
                 page.goto(url + path)
-                page.evaluate("for (const image of document.images) image.loading = 'eager';")
+                page.evaluate(_READ)
                 page.wait_for_function(
-                    "Array.from(document.images).every((image) => image.complete)", timeout=120_000
+                    "Array.from(document.images).every((i) => !i.currentSrc || i.complete)",
+                    timeout=120_000,
                 )
                 page.wait_for_timeout(1500)
             seen[name] = [
