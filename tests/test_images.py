@@ -11,7 +11,7 @@ def test_lossless_files_keep_alpha(make, photo):
     clear = np.dstack([photo, np.minimum(photo[..., 0], 250) + 1])
     few = (clear // 64) * 64 + 1
     for pixels in (clear, few):
-        for file in (images.lossless(pixels), images.png(pixels)):
+        for file in (*images.lossless(pixels), images.png(pixels)):
             np.testing.assert_array_equal(images.decode(file.data), pixels)
     assert len(images.png(few).data) < len(make.file(Image.fromarray(few), optimize=True))
 

@@ -37,9 +37,9 @@ def test_colours_become_common_ones_that_are_near(page, reach):
 def test_the_farther_the_fewer(page):
     counts = [fewer(page, reach)[1] for reach in REACHES]
     assert counts == sorted(counts)
-    sizes = [len(images.lossless(fewer(page, reach)[0]).data) for reach in REACHES]
+    sizes = [len(images.lossless(fewer(page, reach)[0])[0].data) for reach in REACHES]
     assert sizes == sorted(sizes)
-    assert sizes[-1] < len(images.lossless(page).data)
+    assert sizes[-1] < len(images.lossless(page)[0].data)
 
 
 def test_areas_stay_as_they_are_however_near_their_colours():

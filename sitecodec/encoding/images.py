@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from sitecodec.codecs import alpha
+from sitecodec.engine import flat
 
 if TYPE_CHECKING:
     from sitecodec.codecs import Pixels
@@ -64,9 +65,9 @@ def avif(pixels: Pixels, quality: int, speed: int = 6) -> bytes:
     return buffer.getvalue()
 
 
-def lossless(pixels: Pixels) -> Lossless:
-    """The smaller of a lossless WebP and a PNG."""
-    return min(webp(pixels), png(pixels), key=lambda file: len(file.data))
+def lossless(pixels: Pixels) -> tuple[Lossless, ...]:
+    """A lossless WebP and a PNG, the smaller one first."""
+    return tuple(sorted((webp(pixels), png(pixels)), key=lambda file: len(file.data)))
 
 
 def webp(pixels: Pixels) -> Lossless:
@@ -103,10 +104,8 @@ def cleared(pixels: Pixels) -> Pixels:
 
 def _with_palette(pixels: Pixels) -> tuple[Image.Image, bytes]:
     """A picture of at most 256 colours with alpha, and the alpha of each."""
-    words = np.ascontiguousarray(pixels).view("<u4")[..., 0]
-    known, places = np.unique(words, return_inverse=True)
-    colours = known.view(np.uint8).reshape(-1, 4)
-    image = Image.fromarray(places.reshape(words.shape).astype(np.uint8), "P")
+    colours, places, _ = flat.counted(pixels)
+    image = Image.fromarray(places.astype(np.uint8), "P")
     image.putpalette(colours[:, :3].tobytes())
     return image, colours[:, 3].tobytes()
 

@@ -15,6 +15,7 @@ from PIL import Image, ImageFilter
 from sitecodec.codecs.flat import FlatCodec
 from sitecodec.encoding import images
 from sitecodec.encoding.trials import Encoded, Memo, measured
+from sitecodec.engine import flat as coder
 from sitecodec.errors import ImageError
 from sitecodec.payload import LOSSLESS
 
@@ -52,8 +53,13 @@ class Flat:
 
     score: float
     worst_tile: float
-    file: images.Lossless
-    """The smallest lossless file of these pixels."""
+    files: tuple[images.Lossless, ...]
+    """The lossless files of these pixels, smallest first."""
+
+    @property
+    def file(self) -> images.Lossless:
+        """The smallest."""
+        return self.files[0]
 
     @property
     def name(self) -> str:
@@ -77,8 +83,8 @@ def flat(source: Pixels, score: Scorer, target: float, memo: Memo) -> Flat:
             memo[name] = measured(images.webp(pixels).data, score(pixels))
         if memo[name].score >= target and memo[name].worst_tile >= WORST_TILE:
             found = memo[name]
-            file = images.lossless(pixels)
-            return Flat(pixels, colours, found.score, found.worst_tile, file)
+            files = images.lossless(pixels)
+            return Flat(pixels, colours, found.score, found.worst_tile, files)
     return Flat(source, 0, 100.0, 100.0, images.lossless(source))
 
 
@@ -115,7 +121,7 @@ class _Counted:
     """(N, 4)."""
 
     places: NDArray[np.intp]
-    """The number of each pixel's colour, (H * W,)."""
+    """The number of each pixel's colour, (H, W)."""
 
     counts: NDArray[np.intp]
     areas: NDArray[np.bool_]
@@ -124,16 +130,13 @@ class _Counted:
 
 def _counted(pixels: Pixels) -> _Counted | None:
     """The picture with its colours; None if there are too many."""
-    words = np.zeros((*pixels.shape[:2], 4), np.uint8)
-    words[..., : pixels.shape[2]] = images.cleared(pixels)
-    found, places, counts = np.unique(words.view("<u4"), return_inverse=True, return_counts=True)
-    if len(found) > _MOST_COLOURS:
+    colours, places, counts = coder.counted(images.cleared(pixels))
+    if len(colours) > _MOST_COLOURS:
         return None
-    places = places.reshape(-1)
-    areas = np.bincount(places[_calm(pixels).reshape(-1)], minlength=len(found)) >= _PATCH
+    areas = np.bincount(places[_calm(pixels)], minlength=len(colours)) >= _PATCH
     if areas.sum() > _MOST_AREAS:
         return None
-    return _Counted(pixels, found.view(np.uint8).reshape(-1, 4), places, counts, areas)
+    return _Counted(pixels, colours, places, counts, areas)
 
 
 def _with_fewer(counted: _Counted, reach: float) -> tuple[Pixels, int]:
@@ -144,8 +147,8 @@ def _with_fewer(counted: _Counted, reach: float) -> tuple[Pixels, int]:
     kept = len(np.unique(moved))
     if kept == len(colours):
         return pixels, 0
-    shown = colours[moved][counted.places, : pixels.shape[2]]
-    return np.ascontiguousarray(shown.reshape(pixels.shape)), kept
+    shown = colours[moved, : pixels.shape[2]][counted.places]
+    return np.ascontiguousarray(shown), kept
 
 
 def _calm(pixels: Pixels) -> NDArray[np.bool_]:

@@ -81,22 +81,22 @@ def _variants(
 ) -> list[Variant]:
     """The files of one width, best first; none if none is smaller than the source."""
     height, width = pixels.shape[:2]
-    flat = verdict.flat
+    flat: dict[str, Variant] = {}
+    if verdict.flat:
+        for exact in verdict.flat.files:
+            variant = Variant(exact.format, width, height, exact.data, verdict.flat.score, 0)
+            flat[exact.format] = variant
     made: list[Variant] = []
     for name, file in (("slat", verdict.payload), ("avif", verdict.avif)):
         if file and name in ("slat", form):
             made.append(Variant(name, width, height, file.data, file.score, file.quality))
     if flat and form == "webp":
-        webp = flat.file if flat.file.format == "webp" else images.webp(flat.pixels)
-        made.append(Variant("webp", width, height, webp.data, flat.score, 0))
+        made.append(flat["webp"])
     if not made and not verdict.lossless:
         return []
     # Another generation of loss must buy something; else the source itself is the fallback.
     limit = int(source_bytes * _WORTH_IT)
-    fallbacks: list[Variant] = []
-    if flat:
-        png = flat.file if flat.file.format == "png" else images.png(flat.pixels)
-        fallbacks.append(Variant("png", width, height, png.data, flat.score, 0))
+    fallbacks = [flat["png"]] if flat else []
     if pixels.shape[2] == 3:  # a JPEG has no alpha
         jpeg = images.jpeg_fallback(pixels, limit)
         smaller = not fallbacks or len(jpeg) < len(fallbacks[0].data)

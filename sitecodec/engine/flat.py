@@ -53,6 +53,22 @@ def decode(payload: bytes, max_pixels: int = engine.MAX_PIXELS) -> NDArray[np.ui
         return engine.read(session, 0, payload, max_pixels)
 
 
+def counted(
+    pixels: NDArray[np.uint8],
+) -> tuple[NDArray[np.uint8], NDArray[np.intp], NDArray[np.intp]]:
+    """The colours of an (H, W, 3 or 4) uint8 picture, which of them each pixel has, how many do.
+
+    Colours are (N, 4), the fourth 0 where there is no alpha; pixels (H, W).
+    """
+    import numpy as np
+
+    height, width, channels = pixels.shape
+    words = np.zeros((height, width, 4), np.uint8)
+    words[..., :channels] = pixels
+    found, places, counts = np.unique(words.view("<u4"), return_inverse=True, return_counts=True)
+    return found.view(np.uint8).reshape(-1, 4), places.reshape(height, width), counts
+
+
 def _indexed(
     pixels: NDArray[np.uint8],
 ) -> tuple[NDArray[np.uint16], NDArray[np.uint8], int]:
@@ -62,13 +78,10 @@ def _indexed(
     """
     import numpy as np
 
-    height, width, channels = pixels.shape
-    words = np.zeros((height, width, 4), np.uint8)
-    words[..., :channels] = pixels
-    found, places, counts = np.unique(words.view("<u4"), return_inverse=True, return_counts=True)
-    colours = found.view(np.uint8).reshape(-1, 4)[:, :channels]
+    colours, places, counts = counted(pixels)
+    colours = colours[:, : pixels.shape[2]]
     order = np.argsort(colours[:, :3] @ np.array(_LUMA, np.uint32), kind="stable")
     ranks = np.empty(len(order), np.uint16 if len(order) <= MOST_COLOURS else np.uint32)
     ranks[order] = np.arange(len(order))
-    indices = np.ascontiguousarray(ranks[places].reshape(height, width))
+    indices = np.ascontiguousarray(ranks[places])
     return indices, np.ascontiguousarray(colours[order]), int(ranks[counts.argmax()])

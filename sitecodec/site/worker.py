@@ -112,7 +112,7 @@ def decodable(folder: Path, model: str | None = "") -> dict[str, bool]:
         ours = (*head[4:6], int.from_bytes(head[6:10], "little")) in known
         has_fallback = any(path.with_suffix(s).is_file() for s in _FALLBACKS)
         if match and ours and has_fallback:
-            found[match[1]] = head[5] != _FLAT
+            found[match[1]] = not payload.is_flat(head)
     return dict(sorted(found.items()))
 
 
