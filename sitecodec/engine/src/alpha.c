@@ -14,12 +14,7 @@ static int decide(Alpha *alpha, Decision *seen, int bit) {
         alpha->price += range_cost(bit ? one : 65536 - one);
         return bit;
     }
-    if (alpha->encoder) {
-        range_encode(alpha->encoder, bit ? 0 : one, bit ? one : 65536 - one);
-    } else {
-        bit = range_decode_target(alpha->decoder) < one;
-        range_decode_consume(alpha->decoder, bit ? 0 : one, bit ? one : 65536 - one);
-    }
+    bit = range_code_bit(alpha->encoder, alpha->decoder, one, bit);
     if (bit) seen->probability += (65536 - one) / seen->pace;
     else seen->probability -= one / seen->pace;
     if (seen->pace < SLOWEST) seen->pace++;

@@ -58,7 +58,8 @@ size_t range_encoder_close(RangeEncoder *coder);  // size, or SIZE_MAX when it d
 void range_decoder_open(RangeDecoder *coder, const uint8_t *in, size_t size);
 uint32_t range_decode_target(const RangeDecoder *coder);
 void range_decode_consume(RangeDecoder *coder, uint32_t start, uint32_t frequency);
-int range_decode_bit(RangeDecoder *coder, uint32_t one);  // `one`: the frequency of a one
+// By the one of the two coders that is not NULL; `one` is the frequency of a one.
+int range_code_bit(RangeEncoder *encoder, RangeDecoder *decoder, uint32_t one, int bit);
 
 // ---- layer.c: weights and the kernels that use them
 enum { ACTIVATION_NONE, ACTIVATION_RELU, ACTIVATION_LEAKY };

@@ -178,13 +178,7 @@ static void learn(Calibration *seen, uint32_t p, int bit) {
 // Codes one decision whose modelled probability of a one is p / 65,536; gives back the bit.
 static int decide(Grid *grid, Channel *channel, int kind, uint32_t p, int bit) {
     Calibration *seen = calibration(channel, kind, p);
-    uint32_t one = calibrated(seen, p);
-    if (grid->encoder) {
-        range_encode(grid->encoder, bit ? 0 : one, bit ? one : 65536 - one);
-    } else {
-        bit = range_decode_target(grid->decoder) < one;
-        range_decode_consume(grid->decoder, bit ? 0 : one, bit ? one : 65536 - one);
-    }
+    bit = range_code_bit(grid->encoder, grid->decoder, calibrated(seen, p), bit);
     learn(seen, p, bit);
     return bit;
 }

@@ -64,12 +64,6 @@ static uint32_t scramble(uint32_t x) {
     return x ^ x >> 16;
 }
 
-static int coded(Mixer *mixer, int bit, uint32_t share) {
-    if (!mixer->encoder) return range_decode_bit(mixer->decoder, share);
-    range_encode(mixer->encoder, bit ? 0 : share, bit ? share : 65536 - share);
-    return bit;
-}
-
 // A decision in the contexts at hand. `what` tells apart those of one kind.
 int mixer_decide(Mixer *mixer, int kind, uint32_t what, int bit) {
     Slot *slots[MIXER_CONTEXTS];
@@ -98,7 +92,8 @@ int mixer_decide(Mixer *mixer, int kind, uint32_t what, int bit) {
         shares[set] = squash(mixer, dot);
         sum += dot;
     }
-    bit = coded(mixer, bit, (uint32_t)within(squash(mixer, sum / SETS), 2, 65534));
+    uint32_t share = (uint32_t)within(squash(mixer, sum / SETS), 2, 65534);
+    bit = range_code_bit(mixer->encoder, mixer->decoder, share, bit);
     int truth = bit ? 65535 : 0;
     for (int set = 0; set < SETS; set++) {
         int32_t *weights = mixer->weights[set][mixer->choice[set]];

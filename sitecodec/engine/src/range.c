@@ -87,8 +87,13 @@ void range_decode_consume(RangeDecoder *coder, uint32_t start, uint32_t frequenc
     }
 }
 
-int range_decode_bit(RangeDecoder *coder, uint32_t one) {
-    int bit = coder->code < one * (coder->range >> TOTAL_BITS);
-    range_decode_consume(coder, bit ? 0 : one, bit ? one : (1u << TOTAL_BITS) - one);
+int range_code_bit(RangeEncoder *encoder, RangeDecoder *decoder, uint32_t one, int bit) {
+    uint32_t zero = (1u << TOTAL_BITS) - one;
+    if (encoder) {
+        range_encode(encoder, bit ? 0 : one, bit ? one : zero);
+    } else {
+        bit = decoder->code < one * (decoder->range >> TOTAL_BITS);
+        range_decode_consume(decoder, bit ? 0 : one, bit ? one : zero);
+    }
     return bit;
 }
