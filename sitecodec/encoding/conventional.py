@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from sitecodec import metrics
 from sitecodec.encoding import images, search
 from sitecodec.encoding.trials import Encoded, Memo, Trial, measured
@@ -18,16 +20,17 @@ if TYPE_CHECKING:
 Scorer = Callable[["Pixels"], metrics.Scores]
 """What scores pictures against a source, as `metrics.against` yields it."""
 
-QUALITIES = (
-    *(0, 3, *range(6, 34, 2), 34, 35, 37, 39, 40, 42, 44, 45, 47, 49, 50, 52, 54, 55, 56, 58, 59),
-    *(60, 62, 63, 64, 66, 67, 68, 70, 71, 72, 74, 75, 76, 78, 79, 80, 82, 83, 84, 86, 87, 88, 90),
-    *(91, 92, 94, 95, 96, 98, 99, 100),
-)
+
+def _quantiser(quality: int) -> int:
+    return ((100 - quality) * 63 + 50) // 100
+
+
+QUALITIES = tuple(q for q in range(101) if q == 0 or _quantiser(q) < _quantiser(q - 1))
 """The qualities at which AVIF files differ: libavif has 64 quantisers."""
 
 # Mean scores of Pillow's AVIF at speed 6 on Kodak pictures for quality 0, 10, ... 100. Only a
 # prior: a search corrects it by what it measures on the picture at hand.
-_CURVE = search.curve((-28.8, -9.1, 12.0, 30.2, 47.8, 62.2, 72.5, 79.2, 84.0, 88.0, 92.8))[
+_CURVE = search.curve((-35.9, -6.0, 18.9, 38.8, 55.5, 68.2, 76.4, 81.5, 85.6, 89.0, 92.6))[
     list(QUALITIES)
 ]
 # How fast the logarithm of the size rises with the score, on the same pictures.
@@ -96,8 +99,11 @@ def matching_avif(
 
     top = max(levels)
     offset = quick[top].score + _slower(quick[top].score) + hints[1] - float(_CURVE[top])
-    too_low = [step for step, level in levels.items() if level + _slower(level) < target]
-    too_large = too_low and quick[max(too_low)].size * source.size / part.size > limit * _LARGER
+    expected = {step: level + _slower(level) for step, level in levels.items()}
+    too_large = (
+        min(expected.values()) < target
+        and _size_at(target, expected, quick) * source.size / part.size > limit * _LARGER
+    )
     unreached = top == len(QUALITIES) - 1 and levels[top] < target - _HOPELESS
     if too_large or unreached:
         return Conventional(None, -math.inf, _SLOPE, (offset, hints[1]))
@@ -109,8 +115,7 @@ def matching_avif(
         files[step] = Encoded(len(data), scores.score, scores.worst_tile, data, quality)
         return files[step].level(floor, target)
 
-    shipped = {step: level + _slower(level) + hints[1] for step, level in levels.items()}
-    likely = search.moved(_CURVE, shipped)
+    likely = search.moved(_CURVE, {step: level + hints[1] for step, level in expected.items()})
     best = search.lowest_quality(trial, target, likely)
     found = files[best]
     level = found.level(floor, target)
@@ -123,8 +128,15 @@ def matching_avif(
 
 
 def _slower(score: float) -> float:
-    """What a file to ship scores more than a quick trial that scores so: on Kodak, within 1."""
-    return min(max(0.07 * (91 - score), 0.3), 8.0)
+    """What a file to ship scores more than a quick trial of that score: on photographs, to 1.5."""
+    return min(max(0.07 * (93 - score), 0.3), 6.5)
+
+
+def _size_at(target: float, levels: dict[int, float], trials: dict[int, Trial]) -> float:
+    """The size at the target, between those of trials of these levels."""
+    steps = sorted(levels, key=levels.__getitem__)
+    sizes = [math.log(trials[step].size) for step in steps]
+    return math.exp(float(np.interp(target, [levels[step] for step in steps], sizes)))
 
 
 def _slope(target: float, points: list[tuple[float, int]]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -57,12 +58,8 @@ def jpeg_fallback(pixels: Pixels, max_bytes: int) -> bytes:
 
 def avif(pixels: Pixels, quality: int, speed: int = 6) -> bytes:
     """A 4:2:0 AVIF of (H, W, 3 or 4) uint8 `pixels`: quality 0-100, speed 0 (slow) to 10 (fast)."""
-    buffer = io.BytesIO()
-    # One thread: the jobs are what runs in parallel, and the bytes must not depend on the machine.
-    Image.fromarray(pixels).save(
-        buffer, "AVIF", quality=quality, speed=speed, subsampling="4:2:0", max_threads=1
-    )
-    return buffer.getvalue()
+    tuning = _tuning() if quality < 100 else {}  # libaom refuses it there: 100 may be lossless
+    return _avif(Image.fromarray(pixels), quality=quality, speed=speed, **tuning)
 
 
 def lossless(pixels: Pixels) -> tuple[Lossless, ...]:
@@ -146,6 +143,27 @@ def decode(data: bytes) -> Pixels:
     with Image.open(io.BytesIO(data), formats=["AVIF", "JPEG", "PNG", "WEBP"]) as image:
         mode = "RGBA" if image.has_transparency_data else "RGB"
         return np.ascontiguousarray(np.asarray(image.convert(mode)))
+
+
+@functools.cache
+def _tuning() -> dict[str, object]:
+    """Options that make libaom aim at SSIMULACRA2; none if this Pillow's is older than 3.13.
+
+    Files of Kodak pictures get 6 % smaller at equal scores, at equal MS-SSIM 4 %.
+    """
+    options: dict[str, object] = {"advanced": {"color:tune": "ssimulacra2"}}
+    try:
+        _avif(Image.new("RGB", (16, 16)), quality=50, speed=10, **options)
+    except ValueError:
+        return {}
+    return options
+
+
+def _avif(image: Image.Image, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    # One thread: the jobs are what runs in parallel, and the bytes must not depend on the machine.
+    image.save(buffer, "AVIF", subsampling="4:2:0", max_threads=1, **options)
+    return buffer.getvalue()
 
 
 def _jpeg(image: Image.Image, quality: int) -> bytes:

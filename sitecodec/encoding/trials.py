@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sitecodec.codecs import Pixels
     from sitecodec.metrics import Scores
 
-VERSION = "1"
+VERSION = "2"
 """Part of the store keys: raised when a trial of the same name would be measured otherwise."""
 
 
