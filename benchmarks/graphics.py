@@ -63,6 +63,7 @@ def row(pixels: np.ndarray, width: int | None) -> tuple[int, int | None, int, in
         avif = matching_avif(pixels, score, target).encoded
         began = time.process_time()
         flat = palette.flat(pixels, score, target, {})
+        assert flat, "a picture with the colours of a photograph"
         payload = palette.payload(flat)
         seconds = time.process_time() - began
     return (

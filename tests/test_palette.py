@@ -55,6 +55,16 @@ def test_areas_stay_as_they_are_however_near_their_colours():
     np.testing.assert_array_equal(moved, expected)
 
 
+def test_a_photograph_on_white_is_left_to_other_formats(make):
+    photo = make.photo(200, 300, 6)
+    pixels = np.concatenate([np.full((200, 400, 3), 255, np.uint8), photo], axis=1)
+    assert images.flatness(pixels) > 0.5
+    assert len(used(pixels)) > 200 * 700 / 16
+    assert flat(pixels) is None
+    few = np.where(pixels > 127, np.uint8(255), np.uint8(0))
+    assert flat(few).file.data == images.lossless(few)[0].data
+
+
 def test_a_gradient_gets_no_bands():
     ramp = np.repeat(np.arange(256, dtype=np.uint8), 2)
     pixels = np.repeat(np.stack([ramp, ramp // 2, 255 - ramp], 1)[None], 64, 0)

@@ -74,7 +74,8 @@ class Verdict:
     """The AVIF to ship: it reaches the target and is smaller than the source."""
 
     flat: palette.Flat | None
-    """The picture in few colours if it is flat graphics or a screenshot; None of a photograph."""
+    """The picture in few colours if it is flat graphics or a screenshot; None of a photograph, and
+    of graphics with one in them."""
 
     lossless: images.Lossless | None
     """The file of those colours to ship instead of the AVIF, which it undercuts."""

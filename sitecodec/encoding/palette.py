@@ -37,6 +37,7 @@ _SPACE = np.array(
     [[0.299, 0.587, 0.114], [-0.345, -0.678, 1.023], [0.809, -0.678, -0.131]], np.float32
 )
 _MOST_COLOURS = 1 << 14  # more are a photograph's
+_MANY, _PIXELS = 1 << 11, 16  # so are so many, if there is one for so few pixels
 _MOST_AREAS = 1 << 10  # more are a gradient's, which fewer colours would turn into bands
 _WINDOW = 5  # pixels: what is calm so far around belongs to an area
 _CALM = 12  # levels that it may differ by
@@ -68,12 +69,16 @@ class Flat:
         return f"{name} of {self.colours} colours" if self.colours else f"lossless {name}"
 
 
-def flat(source: Pixels, score: Scorer, target: float, memo: Memo) -> Flat:
+def flat(source: Pixels, score: Scorer, target: float, memo: Memo) -> Flat | None:
     """The picture in as few colours as score `target`, or in its own.
 
-    `source` is (H, W, 3 or 4) uint8; `memo` are its trials, which are used and added to.
+    `source` is (H, W, 3 or 4) uint8; `memo` are its trials, which are used and added to. None for
+    one with the colours of a photograph, of which files without loss are large and slow to make.
     """
-    counted = _counted(source)
+    found = coder.counted(images.cleared(source))
+    if len(found[0]) > max(_MANY, source.shape[0] * source.shape[1] // _PIXELS):
+        return None
+    counted = _counted(source, found)
     for reach in REACHES:
         pixels, colours = _with_fewer(counted, reach) if counted else (source, 0)
         if not colours:
@@ -82,9 +87,8 @@ def flat(source: Pixels, score: Scorer, target: float, memo: Memo) -> Flat:
         if name not in memo:
             memo[name] = measured(images.webp(pixels).data, score(pixels))
         if memo[name].score >= target and memo[name].worst_tile >= WORST_TILE:
-            found = memo[name]
             files = images.lossless(pixels)
-            return Flat(pixels, colours, found.score, found.worst_tile, files)
+            return Flat(pixels, colours, memo[name].score, memo[name].worst_tile, files)
     return Flat(source, 0, 100.0, 100.0, images.lossless(source))
 
 
@@ -108,7 +112,7 @@ def fewer(pixels: Pixels, reach: float) -> tuple[Pixels, int]:
     `pixels` is (H, W, 3 or 4) uint8, `reach` one of REACHES or the like. Colours of calm areas
     stay. A picture of too many colours, or of none to spare, comes back as it is, with 0.
     """
-    counted = _counted(pixels)
+    counted = _counted(pixels, coder.counted(images.cleared(pixels)))
     return _with_fewer(counted, reach) if counted else (pixels, 0)
 
 
@@ -128,9 +132,11 @@ class _Counted:
     """Which are an area's."""
 
 
-def _counted(pixels: Pixels) -> _Counted | None:
-    """The picture with its colours; None if there are too many."""
-    colours, places, counts = coder.counted(images.cleared(pixels))
+def _counted(
+    pixels: Pixels, found: tuple[NDArray[np.uint8], NDArray[np.intp], NDArray[np.intp]]
+) -> _Counted | None:
+    """The picture with its colours, as `counted` has found them; None if there are too many."""
+    colours, places, counts = found
     if len(colours) > _MOST_COLOURS:
         return None
     areas = np.bincount(places[_calm(pixels)], minlength=len(colours)) >= _PATCH
