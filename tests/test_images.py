@@ -93,3 +93,29 @@ def test_avif_is_repeatable_and_follows_quality(photo):
     low, high = images.avif(photo, 30), images.avif(photo, 70)
     assert low == images.avif(photo, 30)
     assert len(low) < len(high)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("quality", [0, 50, 99, 100])
+def test_avif_takes_every_quality(make, quality, channels):
+    pixels = make.photo(40, 60)
+    if channels == 4:
+        pixels = np.dstack([pixels, np.full((40, 60), 200, np.uint8)])
+    assert images.decode(images.avif(pixels, quality, 9)).shape == pixels.shape
+
+
+def test_avif_without_an_encoder_that_knows_the_tuning(make, monkeypatch):
+    real = images._avif
+
+    def older(image, **options):
+        if "advanced" in options:
+            raise ValueError("Failed to encode image: Invalid codec-specific option")
+        return real(image, **options)
+
+    images._tuning.cache_clear()
+    monkeypatch.setattr(images, "_avif", older)
+    try:
+        assert images._tuning() == {}
+        assert images.avif(make.photo(40, 60), 50, 9)
+    finally:
+        images._tuning.cache_clear()

@@ -110,16 +110,17 @@ def choose(
     # It may be that no AVIF of any quality is good enough, or none small enough.
     rival = avif.size_at(target) if avif.encoded else math.inf
     limit = min(rival, limit)
-    likely = (avif.offsets[0] - _EASY) * _EASIER
+    usual = (avif.offsets[0] - _EASY) * _EASIER
+    likely = usual + hints.slat
     given = alpha.eased(source, target) if source.shape[2] == 4 else source
     every_pixel = palette.payload(flat) if flat and codec.name == "web" else None
     if every_pixel and every_pixel.size <= limit * WORTH_IT:
-        payload = _Payload(every_pixel, "", every_pixel.size, likely + hints.slat)
+        payload = _Payload(every_pixel, "", every_pixel.size, likely)
     elif source.shape[2] == 4 and codec.name != "web":
         payload = _Payload(None, "has transparency", math.inf, likely)
     else:
         payload = _smallest_payload(
-            given, score, codec, target, floor, limit * WORTH_IT, likely + hints.slat, memo
+            given, score, codec, target, floor, limit * WORTH_IT, likely, memo
         )
     if isinstance(codec, WebCodec) and codec.effort >= REFINING and not graphics:
         refined = refining.smallest(
@@ -156,7 +157,7 @@ def choose(
         shipped,
         flat,
         lossless,
-        Hints(*avif.offsets, payload.offset - likely),
+        Hints(*avif.offsets, payload.offset - usual),
     )
 
 
