@@ -62,7 +62,9 @@ def test_decoded_latents_then_an_edit_then_no_loop(project: Path, make: Any, hos
         assert [row["path"] for row in listed["images"]] == ["images/a.png", "images/b.png"]
 
         builds = server.count("Building documentation")
-        (project / "docs/images/a.png").write_bytes(make.file(make.photo(128, 192, 7)))
+        # At once, as editors do: half a file would be another change.
+        (project / "a.png").write_bytes(make.file(make.photo(128, 192, 7)))
+        (project / "a.png").replace(project / "docs/images/a.png")
         eventually(lambda: picture(server, "docs/") not in ("", url))
         # The server's output comes through a pipe, perhaps after the page.
         eventually(lambda: server.count("Building documentation") > builds)
