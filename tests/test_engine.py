@@ -211,7 +211,19 @@ def test_tables_hold_correctly_rounded_values():
     assert phi[64] == round(65536 * 0.8413447460685429)  # Φ(1)
 
 
-def test_the_committed_engine_is_what_its_sources_give():
+def exports(wasm: Path) -> set[str]:
+    return {export.name for export in engine._module(wasm)[1].exports}
+
+
+def test_browsers_get_what_decodes_and_no_more():
+    decoding = "load open width height channels read"
+    shared = {"memory", *(f"sc_{name}" for name in f"alloc mark release {decoding}".split())}
+    assert exports(engine.DECODER) == shared
+    encoding = "alpha analyse analysed code encode flat grid_decode grid_encode"
+    assert exports(engine.WASM) == shared | {f"sc_{name}" for name in encoding.split()}
+
+
+def test_committed_modules_are_what_their_sources_give():
     pytest.importorskip("ziglang", reason="the wheel ziglang is not installed")
     command = [sys.executable, "-m", "sitecodec.engine.build", "--check"]
     done = subprocess.run(command, capture_output=True, text=True)

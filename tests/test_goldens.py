@@ -59,16 +59,18 @@ def run_node(*arguments):
 
 
 @needs_node
+@pytest.mark.parametrize("module", [engine.WASM, engine.DECODER], ids=lambda path: path.stem)
 @pytest.mark.parametrize("name", INDEX)
-def test_node_decodes_to_the_same_pixels(name):
+def test_node_decodes_to_the_same_pixels(name, module):
     model = models.FOLDER / f"{make.case_and_model(name)[1]}.decoder.slm"
-    assert run_node("decode", engine.WASM, model, GOLDENS / name) == INDEX[name]["sha256"]
+    assert run_node("decode", module, model, GOLDENS / name) == INDEX[name]["sha256"]
 
 
 @needs_node
+@pytest.mark.parametrize("module", [engine.WASM, engine.DECODER], ids=lambda path: path.stem)
 @pytest.mark.parametrize("name", FLAT)
-def test_node_decodes_flat_pictures_without_a_model(name):
-    assert run_node("decode", engine.WASM, "", GOLDENS / name) == FLAT[name]["sha256"]
+def test_node_decodes_flat_pictures_without_a_model(name, module):
+    assert run_node("decode", module, "", GOLDENS / name) == FLAT[name]["sha256"]
 
 
 @needs_node

@@ -244,7 +244,7 @@ def test_the_list_says_when_a_visit_comes_out_ahead() -> None:
     for row, flat in zip(rows, (True, False, False), strict=True):
         row["flat"] = flat
     assert server._visits(rows, Settings()).startswith("engine and model take 3")
-    assert server._visits(rows[::2], Settings()).startswith("the engine takes 29 kB")
+    assert server._visits(rows[::2], Settings()).startswith("the engine takes 18 kB")
 
 
 def test_a_site_that_was_built_shows_decoded_latents_too(tmp_path: Path, make: Any) -> None:

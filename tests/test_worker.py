@@ -73,11 +73,28 @@ def test_the_worker_knows_what_the_site_holds(tmp_path, payload):
     assert known["stems"] == "000000000001000000000002"
     assert known["folder"] == FOLDER
     for name, wanted in (
-        (known["engine"], engine.WASM.read_bytes()),
+        (known["engine"], engine.DECODER.read_bytes()),
         (known["model"], models.read(models.DEFAULT, "decoder")),
     ):
         packed = (tmp_path / FOLDER / name).read_bytes()
         assert zlib.decompress(packed, wbits=31) == wanted
+
+
+def test_a_change_of_the_decoder_reaches_visitors_and_no_payload(tmp_path, payload, monkeypatch):
+    add(tmp_path, "a-000000000001-48w", payload)
+    worker.write(tmp_path, FOLDER)
+    before = facts((tmp_path / worker.NAME).read_bytes())
+    identities = [codecs.get(name).identity for name in ("web", "flat")]
+    other = tmp_path / "decoder.wasm"
+    other.write_bytes(engine.DECODER.read_bytes() + b"\0\1\0")  # a section that says nothing
+    monkeypatch.setattr(engine, "DECODER", other)
+    worker._engine.cache_clear()
+    worker.write(tmp_path, FOLDER)
+    worker._engine.cache_clear()
+    after = facts((tmp_path / worker.NAME).read_bytes())
+    assert {name for name in before if before[name] != after[name]} == {"engine", "version"}
+    assert not (tmp_path / FOLDER / before["engine"]).exists()
+    assert [codecs.get(name).identity for name in ("web", "flat")] == identities
 
 
 def test_only_payloads_that_the_worker_can_decode_and_is_asked_for_are_listed(tmp_path, payload):
@@ -251,6 +268,6 @@ def test_the_store_remembers_what_engine_and_model_take(
     worker._engine.cache_clear()
     worker._model.cache_clear()
     monkeypatch.setattr(gzip, "compress", lambda *a, **k: pytest.fail("packed again"))
-    packed = worker._packed(engine.WASM.read_bytes(), store)
-    assert gzip.decompress(packed) == engine.WASM.read_bytes()
+    packed = worker._packed(engine.DECODER.read_bytes(), store)
+    assert gzip.decompress(packed) == engine.DECODER.read_bytes()
     assert worker.cost(3, store) > len(packed)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 WASM = Path(__file__).with_name("engine.wasm")
+DECODER = WASM.with_name("decoder.wasm")  # visitors' browsers run it, Python does not
 MAX_PIXELS = 50_000_000
 _MOST_KEPT, _MOST_KEPT_BYTES = 4, 32 << 20
 STRIP_ROWS, STRIDE = 256, 16  # rows of a strip; pixels per latent, in x and in y

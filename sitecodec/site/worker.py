@@ -145,8 +145,8 @@ def _script_cost(payloads: int, store: Store | None = None) -> int:
 
 @functools.cache
 def _engine(store: Store | None) -> tuple[str, bytes]:
-    """Name and packed content of the engine's file."""
-    data = engine.WASM.read_bytes()
+    """Name and packed content of the file with the engine's decoder."""
+    data = engine.DECODER.read_bytes()
     return f"engine-{_digest(data)[:12]}.bin", _packed(data, store)
 
 

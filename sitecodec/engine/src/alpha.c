@@ -140,7 +140,7 @@ void alpha_row(Alpha *alpha, uint8_t *values) {
 // Codes the plane of a picture: the section of a payload, its size first. With `slack` over 0 it is
 // changed where that saves more bits than it costs error, in place. Returns the size of all that,
 // or an error.
-EXPORT("sc_alpha")
+EXPORT_TO_BUILDS("sc_alpha")
 int32_t sc_alpha(uint8_t *plane, int32_t width, int32_t height, uint32_t slack, uint8_t *section,
                  size_t capacity) {
     if (width < 1 || height < 1 || width > 65536 || height > 65536) return ERROR_TOO_LARGE;

@@ -1,4 +1,4 @@
-// What the module exports: a payload in, rows of pixels out, and the other way round.
+// What the module exports: a payload in, rows of pixels out, and for builds the other way round.
 #include "engine.h"
 
 enum { VERSION_OPAQUE = 1, VERSION_ALPHA = 2, CODEC_WEB = 0, CODEC_FLAT = 2 };
@@ -163,7 +163,7 @@ static int next_pixels(void *context, int row, int16_t *out) {
 
 // Analyses a picture of width × height RGB pixels (1…65,536 each). The result points at an
 // Analysis, which sc_encode turns into payloads at any number of qualities, or is an error.
-EXPORT("sc_analyse")
+EXPORT_TO_BUILDS("sc_analyse")
 int32_t sc_analyse(const Model *model, const uint8_t *rgb, int32_t width, int32_t height) {
     if (model->decoder) return ERROR_WRONG_MODEL;
     if (width < 1 || height < 1 || width > 65536 || height > 65536) return ERROR_TOO_LARGE;
@@ -187,7 +187,7 @@ int32_t sc_analyse(const Model *model, const uint8_t *rgb, int32_t width, int32_
 }
 
 // The analysed picture, [rows][columns][channels] with as many fraction bits as the model says.
-EXPORT("sc_analysed") const int16_t *sc_analysed(const Analysis *analysis) {
+EXPORT_TO_BUILDS("sc_analysed") const int16_t *sc_analysed(const Analysis *analysis) {
     return analysis->analysed;
 }
 
@@ -248,7 +248,7 @@ static int next_quantised(void *context, int row, int16_t *out) {
 
 // Quantises and codes at a quality of 0…MAX_QUALITY. With a `strength` over 0 latents are rounded
 // to what costs less. Returns the payload's size, or an error.
-EXPORT("sc_encode")
+EXPORT_TO_BUILDS("sc_encode")
 int32_t sc_encode(const Analysis *analysis, Model *decoder, uint32_t quality, uint32_t strength,
                   uint8_t *payload, size_t capacity) {
     const Model *model = analysis->model;
@@ -278,7 +278,7 @@ static int next_given(void *context, int row, int16_t *out) {
 }
 
 // Codes latents that were quantised elsewhere, [rows][columns][channels], |q| ≤ LATENT_MAX.
-EXPORT("sc_code")
+EXPORT_TO_BUILDS("sc_code")
 int32_t sc_code(Model *decoder, const int16_t *latents, int32_t width, int32_t height,
                 uint32_t quality, uint8_t *payload, size_t capacity) {
     if (!decoder->decoder) return ERROR_WRONG_MODEL;

@@ -9,6 +9,14 @@
 
 #define EXPORT(name) __attribute__((export_name(name)))
 
+// DECODER_ONLY makes the module for browsers: what only builds call is not exported, so that the
+// linker leaves it out, and layer.c suits V8.
+#ifdef DECODER_ONLY
+#define EXPORT_TO_BUILDS(name)
+#else
+#define EXPORT_TO_BUILDS(name) EXPORT(name)
+#endif
+
 enum {  // negative results of exported functions; sitecodec/engine/__init__.py words them
     ERROR_MEMORY = -1,
     ERROR_MODEL = -2,

@@ -307,7 +307,7 @@ int flat_decode_row(Flat *flat, uint8_t *pixels) {
 
 // Codes a picture of palette indices, [height][width]: what follows a payload's header. Returns its
 // size, or an error.
-EXPORT("sc_flat")
+EXPORT_TO_BUILDS("sc_flat")
 int32_t sc_flat(const uint16_t *indices, int32_t width, int32_t height, const uint8_t *palette,
                 int32_t colours, int32_t channels, int32_t background, uint8_t *body,
                 size_t capacity) {

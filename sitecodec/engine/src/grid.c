@@ -287,7 +287,7 @@ static int choose(Grid *grid, int c, const Expected *e, int wanted, uint32_t lam
 
 // Codes [height][width][channels] of `source`, in 1/64 of a step, into `out`. `chosen` receives
 // the values (-128…127). Returns the size, or an error.
-EXPORT("sc_grid_encode")
+EXPORT_TO_BUILDS("sc_grid_encode")
 int32_t sc_grid_encode(const uint8_t *parameters, size_t parameters_size, const int16_t *source,
                        int32_t width, int32_t height, int32_t channels, uint32_t lambda,
                        int8_t *chosen, uint8_t *out, size_t capacity) {
@@ -311,7 +311,7 @@ int32_t sc_grid_encode(const uint8_t *parameters, size_t parameters_size, const 
 }
 
 // Decodes into `values`, in 1/64 of a step. Returns 0, or an error.
-EXPORT("sc_grid_decode")
+EXPORT_TO_BUILDS("sc_grid_decode")
 int32_t sc_grid_decode(const uint8_t *parameters, size_t parameters_size, const uint8_t *in,
                        size_t size, int32_t width, int32_t height, int32_t channels,
                        int16_t *values) {

@@ -28,10 +28,27 @@ static inline void finish(const Layer *layer, int output, v128_t low, v128_t hig
                                                        layer->activation)));
 }
 
-#define PAIR(p) wasm_v128_load32_splat(p)
-#define STEP(low, high, x)                                            \
+// How inputs come to be multiplied: a pair of them in all four lanes. V8 makes one instruction of
+// the load and the splat of a pair. wasmtime's compiler cannot: there it is 15 % faster to load 8
+// inputs, of which layers have multiples, and to splat their pairs in registers; in V8 10 % slower.
+#ifdef DECODER_ONLY
+enum { AT_ONCE = 2 };
+typedef const int16_t *Inputs;
+#define INPUTS(x) (x)
+#define PAIR(inputs, i) wasm_v128_load32_splat(inputs)
+#define EACH_PAIR(DO) DO(0)
+#else
+enum { AT_ONCE = 8 };
+typedef v128_t Inputs;
+#define INPUTS(x) wasm_v128_load(x)
+#define PAIR(inputs, i) wasm_i32x4_shuffle(inputs, inputs, i, i, i, i)
+#define EACH_PAIR(DO) DO(0) DO(1) DO(2) DO(3)
+#endif
+
+#define WEIGHTS(i) v128_t w0 = wasm_v128_load(w + 16 * i), w1 = wasm_v128_load(w + 16 * i + 8)
+#define STEP(low, high, inputs, i)                                    \
     do {                                                              \
-        v128_t pair = PAIR(x);                                        \
+        v128_t pair = PAIR(inputs, i);                                \
         low = wasm_i32x4_add(low, wasm_i32x4_dot_i16x8(w0, pair));    \
         high = wasm_i32x4_add(high, wasm_i32x4_dot_i16x8(w1, pair));  \
     } while (0)
@@ -43,9 +60,10 @@ static void one(const Layer *layer, const int16_t *const *rows, int16_t *out) {
         v128_t low = wasm_i32x4_const_splat(0), high = low;
         for (int r = 0; r < layer->rows; r++) {
             const int16_t *x = rows[r], *end = x + length;
-            for (; x < end; x += 2, w += 16) {
-                v128_t w0 = wasm_v128_load(w), w1 = wasm_v128_load(w + 8);
-                STEP(low, high, x);
+            for (; x < end; x += AT_ONCE, w += 8 * AT_ONCE) {
+                Inputs inputs = INPUTS(x);
+#define PIXEL(i) { WEIGHTS(i); STEP(low, high, inputs, i); }
+                EACH_PAIR(PIXEL)
             }
         }
         finish(layer, output, low, high, out + output);
@@ -69,12 +87,18 @@ void layer_row(const Layer *layer, const int16_t *const *rows, int advance, int1
             for (int r = 0; r < layer->rows; r++) {
                 const int16_t *xa = rows[r] + (size_t)x * advance, *end = xa + length;
                 const int16_t *xb = xa + advance, *xc = xb + advance, *xd = xc + advance;
-                for (; xa < end; xa += 2, xb += 2, xc += 2, xd += 2, w += 16) {
-                    v128_t w0 = wasm_v128_load(w), w1 = wasm_v128_load(w + 8);
-                    STEP(a0, a1, xa);
-                    STEP(b0, b1, xb);
-                    STEP(c0, c1, xc);
-                    STEP(d0, d1, xd);
+                for (; xa < end; xa += AT_ONCE, xb += AT_ONCE, xc += AT_ONCE, xd += AT_ONCE) {
+                    Inputs a = INPUTS(xa), b = INPUTS(xb), c = INPUTS(xc), d = INPUTS(xd);
+#define PIXELS(i)           \
+    {                       \
+        WEIGHTS(i);         \
+        STEP(a0, a1, a, i); \
+        STEP(b0, b1, b, i); \
+        STEP(c0, c1, c, i); \
+        STEP(d0, d1, d, i); \
+    }
+                    EACH_PAIR(PIXELS)
+                    w += 8 * AT_ONCE;
                 }
             }
             int16_t *to = out + (size_t)x * outputs + output;

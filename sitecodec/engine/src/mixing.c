@@ -5,7 +5,8 @@
 // lossless data compression" (2005), by sets of weights that learn which contexts to trust.
 #include "engine.h"
 
-enum { INPUTS = 2 * MIXER_CONTEXTS + 2, SETS = 3 };
+enum { MATCH = 2 * MIXER_CONTEXTS, ALWAYS, INPUTS = MATCH + 4 };  // vectors of four: two are 0
+enum { SETS = 3 };
 enum { END = 2815 };  // of the logistic scale: 256 ln(p / (1 - p))
 enum { SHARES = 32, PACES = 8, MOST_SEEN = 30 };
 enum { WEIGHT = 5500, MOST_WEIGHT = 400000 };  // in 1/65,536
@@ -81,8 +82,8 @@ int mixer_decide(Mixer *mixer, int kind, uint32_t what, int bit) {
         inputs[2 * i] = slot->seen ? said : 0;
         inputs[2 * i + 1] = stretch(mixer, *maps[i]);
     }
-    inputs[INPUTS - 2] = mixer->match;
-    inputs[INPUTS - 1] = 256;
+    inputs[MATCH] = mixer->match;
+    inputs[ALWAYS] = 256;
     int shares[SETS], sum = 0;
     for (int set = 0; set < SETS; set++) {
         const int32_t *weights = mixer->weights[set][mixer->choice[set]];
