@@ -1,7 +1,7 @@
 """What sitecodec costs a whole site: 200 pages of Material for MkDocs with 300 photographs.
 
-First builds encode everything: CPU seconds per megapixel of every variant, and how many processors
-they keep busy. Then builds with a warm store, in turn with and without the plugin, as CPU
+The first build encodes everything: CPU seconds per megapixel of every variant, by itself and in one
+process without what disturbs it, and how many processors it keeps busy. Then builds with a warm store, in turn with and without the plugin, as CPU
 time. Last, how fast the pages are searched for images, beside html.parser and lol-html.
 """
 
@@ -25,6 +25,7 @@ from building import Seconds
 MOST_ADDED = 0.05  # of a warm build
 LEAST_SCANNED = 30.0  # MB/s
 MOST_ENCODING = 2.5  # CPU seconds per megapixel and variant
+SAMPLE, ROUNDS = 40, 5
 WORDS = (
     "latent grid of numbers a picture is made from small and whole with light on every side".split()
 )
@@ -34,7 +35,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pages", type=int, default=200)
     parser.add_argument("--images", type=int, default=300)
-    parser.add_argument("--firsts", type=int, default=3, help="builds without a store")
     parser.add_argument("--pairs", type=int, default=5, help="warm builds with and without")
     parser.add_argument("--store", type=Path, help="keep the store here: no first build after one")
     options = parser.parse_args()
@@ -43,7 +43,7 @@ def main() -> int:
         pixels = make_site(project, options.pages, options.images)
         store = options.store.resolve() if options.store else project / ".cache/0"
         print(f"{options.pages} pages, {len(pixels)} photographs of {pixels[0] / 1e6:.2f} MP")
-        ok = store.is_dir() or first_builds(project, store, options.firsts)
+        ok = store.is_dir() or first_build(project, store)
         write_config(project, store)
         for name in ("with", "without"):
             build(project, f"{name}.yml")  # what only the first one pays
@@ -63,33 +63,59 @@ def main() -> int:
     return 0 if ok else 1
 
 
-def first_builds(project: Path, store: Path, count: int) -> bool:
-    """Builds that encode everything; the last one's store is kept as `store`."""
-    rates, peers, busy, idling = [], [], [], []
-    for number in reversed(range(count)):
-        write_config(project, store if number == 0 else store.with_name(f"first-{number}"))
-        before = avif(project)
-        idled = idle()
-        wall, cpu = build(project, "with.yml", -number)
-        idled = idle() - idled
-        plain = build(project, "without.yml", -number)
-        rates.append((cpu - plain.cpu) / variants(project / f"with-{-number}"))
-        peers.append((before + avif(project)) / 2)
-        busy.append((cpu - plain.cpu) / (wall - plain.clock))
-        idling.append(idled / wall / (os.cpu_count() or 1))
-    # Here too the fastest tells most.
-    best = min(range(count), key=rates.__getitem__)
-    ok = report(
-        "first build, CPU s per MP-variant", f"{rates[best]:.2f}", rates[best] <= MOST_ENCODING
-    )
-    print(f"  the fastest of {', '.join(f'{rate:.2f}' for rate in rates)};")
+def first_build(project: Path, store: Path) -> bool:
+    """A build that encodes everything, and what encoding costs when nothing disturbs it."""
+    write_config(project, store)
+    idled = idle()
+    wall, cpu = build(project, "with.yml")
+    idled = (idle() - idled) / wall / (os.cpu_count() or 1)
+    plain = build(project, "without.yml")
+    rate = (cpu - plain.cpu) / variants(project / "with-0")
+    alone, whole, peer, peers = encoding(project)
+    ok = report("encoding, CPU s per MP-variant", f"{alone:.2f}", alone <= MOST_ENCODING)
+    print(f"  the fastest of {ROUNDS} for each of {SAMPLE} photographs, one process;")
+    print(f"  on average {whole:.2f}. One AVIF of each, likewise: {peer:.2f}, {peers:.2f};")
     print(
-        f"  an AVIF of the same photographs (speed 6) took "
-        f"{', '.join(f'{peer:.2f}' for peer in peers)} before and after;"
+        f"  the first build {rate:.2f}, with {(cpu - plain.cpu) / (wall - plain.clock):.2f} of",
+        end=" ",
     )
-    print(f"  {busy[best]:.2f} of {os.cpu_count()} processors busy with it,", end=" ")
-    print(f"{100 * idling[best]:.0f} % of their time idle")
+    print(f"{os.cpu_count()} processors busy, {100 * idled:.0f} % of their time idle")
     return ok
+
+
+def encoding(project: Path) -> tuple[float, float, float, float]:
+    """CPU seconds per megapixel of some photographs: of all that a build does, and of one AVIF.
+
+    Each as the sum of the fastest of several rounds, and as the mean. Others on the same machine
+    slow it down by half for seconds at a time, in CPU time too, and never speed it up.
+    """
+    import numpy as np
+
+    from sitecodec.encoding import images, jobs, sources
+    from sitecodec.settings import Settings
+
+    paths = sorted((project / "docs/images").glob("*.jpg"))[:SAMPLE]
+    loaded = [sources.load(path.read_bytes(), path.name, 1_000_000) for path in paths]
+    pictures = [source.pixels for source in loaded if isinstance(source, sources.Source)]
+    settings = Settings(widths=(380, 760, 1520))
+    ways: tuple[Callable[[int], object], ...] = (
+        lambda place: list(jobs.run([jobs.Job(paths[place], settings)], None, None)),
+        lambda place: images.avif(pictures[place], 40),
+    )
+    for way in ways:
+        way(0)
+    seconds = np.empty((len(ways), ROUNDS, len(paths)))
+    for number in range(ROUNDS):
+        for place in range(len(paths)):
+            for kind, way in enumerate(ways):
+                start = time.process_time()
+                way(place)
+                seconds[kind, number, place] = time.process_time() - start
+    least, mean = (
+        how(seconds, axis=1).sum(axis=1) / sum(p.shape[0] * p.shape[1] / 1e6 for p in pictures)
+        for how in (np.min, np.mean)
+    )
+    return float(least[0]), float(mean[0]), float(least[1]), float(mean[1])
 
 
 def make_site(project: Path, pages: int, images: int) -> list[int]:
@@ -160,21 +186,6 @@ def idle() -> float:
     except OSError:
         return 0.0
     return int(times[4]) / os.sysconf("SC_CLK_TCK")
-
-
-def avif(project: Path) -> float:
-    """The peer: CPU seconds per megapixel for one AVIF of a few of the photographs."""
-    from sitecodec.encoding import images, sources
-
-    seconds = pixels = 0.0
-    for path in sorted((project / "docs/images").glob("*.jpg"))[:20]:
-        source = sources.load(path.read_bytes(), path.name, 1_000_000)
-        assert isinstance(source, sources.Source)
-        start = time.process_time()
-        images.avif(source.pixels, 50)
-        seconds += time.process_time() - start
-        pixels += source.width * source.height / 1e6
-    return seconds / pixels
 
 
 def variants(site: Path) -> float:

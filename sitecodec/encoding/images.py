@@ -11,12 +11,15 @@ import numpy as np
 from PIL import Image
 
 from sitecodec.codecs import alpha
+from sitecodec.encoding import search
 from sitecodec.engine import flat
 
 if TYPE_CHECKING:
     from sitecodec.codecs import Pixels
 
 _JPEG_BEST_QUALITY = 80
+# The logarithm of sizes on Kodak, and a constant that does not matter.
+_JPEG_SIZES = search.curve((-1.95, -1.08, -0.59, -0.32, -0.14, 0, 0.13, 0.32, 0.51, 0.92, 1.76))
 # The fallback is what old browsers and hosts without a worker show; Lighthouse 13's
 # image-delivery-insight does not flag a JPEG of at most 2/12 byte per pixel for its format.
 _JPEG_BITS_PER_PIXEL = (2, 12)
@@ -33,7 +36,7 @@ class Lossless:
 
 
 def jpeg_fallback(pixels: Pixels, max_bytes: int) -> bytes:
-    """The best progressive 4:2:0 JPEG of at most `max_bytes` and at most 1/6 byte per pixel.
+    """The best progressive 4:2:0 JPEG, to a hundredth, of `max_bytes` and 1/6 byte a pixel at most.
 
     `pixels` is (H, W, 3) uint8. Quality is at most 80. Where even quality 1 is over (a picture
     so small that the headers dominate) the file of quality 1 is returned: the caller compares.
@@ -41,19 +44,10 @@ def jpeg_fallback(pixels: Pixels, max_bytes: int) -> bytes:
     height, width = pixels.shape[:2]
     limit = min(max_bytes, height * width * _JPEG_BITS_PER_PIXEL[0] // _JPEG_BITS_PER_PIXEL[1])
     image = Image.fromarray(pixels)
-    best = _jpeg(image, _JPEG_BEST_QUALITY)
-    if len(best) <= limit:
-        return best
-    low, high = 0, _JPEG_BEST_QUALITY  # low fits (or is 0), high does not
-    best = b""
-    while high - low > 1:
-        middle = (low + high) // 2
-        file = _jpeg(image, middle)
-        if len(file) <= limit:
-            low, best = middle, file
-        else:
-            high = middle
-    return best or _jpeg(image, 1)
+    file = functools.cache(lambda quality: _jpeg(image, max(1, quality)))
+    return file(
+        search.largest_under(lambda q: len(file(q)), limit + 1, _JPEG_BEST_QUALITY, _JPEG_SIZES)
+    )
 
 
 def avif(pixels: Pixels, quality: int, speed: int = 6) -> bytes:
