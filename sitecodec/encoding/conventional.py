@@ -30,7 +30,7 @@ QUALITIES = tuple(q for q in range(101) if q == 0 or _quantiser(q) < _quantiser(
 
 # Mean scores of Pillow's AVIF at speed 6 on Kodak pictures for quality 0, 10, ... 100. Only a
 # prior: a search corrects it by what it measures on the picture at hand.
-_CURVE = search.curve((-35.9, -6.0, 18.9, 38.8, 55.5, 68.2, 76.4, 81.5, 85.6, 89.0, 92.6))[
+_CURVE = search.curve((-33.4, -6.3, 20.4, 39.2, 54.4, 67.0, 75.3, 80.2, 84.4, 88.7, 92.8))[
     list(QUALITIES)
 ]
 # How fast the logarithm of the size rises with the score, on the same pictures.
@@ -129,7 +129,7 @@ def matching_avif(
 
 def _slower(score: float) -> float:
     """What a file to ship scores more than a quick trial of that score: on photographs, to 1.5."""
-    return min(max(0.07 * (93 - score), 0.3), 6.5)
+    return min(max(0.075 * (95 - score), 0.3), 6.5)
 
 
 def _size_at(target: float, levels: dict[int, float], trials: dict[int, Trial]) -> float:

@@ -139,18 +139,23 @@ def decode(data: bytes) -> Pixels:
         return np.ascontiguousarray(np.asarray(image.convert(mode)))
 
 
+# What libaom is asked for. Tuning for SSIMULACRA2 makes files of Kodak pictures 6 % smaller at
+# equal scores and 4 % at equal MS-SSIM; the others cost nothing and save a fifth of the time.
+_TUNING = {
+    "color:tune": "ssimulacra2",
+    "color:disable-trellis-quant": "1",
+    "color:enable-filter-intra": "0",
+}
+
+
 @functools.cache
 def _tuning() -> dict[str, object]:
-    """Options that make libaom aim at SSIMULACRA2; none if this Pillow's is older than 3.13.
-
-    Files of Kodak pictures get 6 % smaller at equal scores, at equal MS-SSIM 4 %.
-    """
-    options: dict[str, object] = {"advanced": {"color:tune": "ssimulacra2"}}
+    """Pillow's argument for that; none if its libaom is older than 3.13 and does not know it."""
     try:
-        _avif(Image.new("RGB", (16, 16)), quality=50, speed=10, **options)
+        _avif(Image.new("RGB", (16, 16)), quality=50, speed=10, advanced=_TUNING)
     except ValueError:
         return {}
-    return options
+    return {"advanced": _TUNING}
 
 
 def _avif(image: Image.Image, **options: object) -> bytes:

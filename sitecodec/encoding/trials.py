@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from sitecodec.codecs import Pixels
     from sitecodec.metrics import Scores
 
-VERSION = "2"
+VERSION = "3"
 """Part of the store keys: raised when a trial of the same name would be measured otherwise."""
 
 
