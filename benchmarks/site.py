@@ -1,8 +1,9 @@
 """What sitecodec costs a whole site: 200 pages of Material for MkDocs with 300 photographs.
 
 The first build encodes everything: CPU seconds per megapixel of every variant, by itself and in one
-process without what disturbs it, and how many processors it keeps busy. Then builds with a warm store, in turn with and without the plugin, as CPU
-time. Last, how fast the pages are searched for images, beside html.parser and lol-html.
+process without what disturbs it, and how many processors it keeps busy. Then builds with a warm
+store, in turn with and without the plugin, as CPU time. Last, how fast the pages are searched for
+images, beside html.parser and lol-html.
 """
 
 from __future__ import annotations
