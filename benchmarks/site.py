@@ -2,8 +2,8 @@
 
 The first build encodes everything: CPU seconds per megapixel of every variant, by itself and in one
 process without what disturbs it, and how many processors it keeps busy. Then builds with a warm
-store, in turn with and without the plugin, as CPU time. Last, how fast the pages are searched for
-images, beside html.parser and lol-html.
+store as CPU time: the plugin's part of its own process, and in turn with and without it. Last, how
+fast the pages are searched for images, beside html.parser and lol-html.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import os
 import random
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -48,18 +49,20 @@ def main() -> int:
         write_config(project, store)
         for name in ("with", "without"):
             build(project, f"{name}.yml")  # what only the first one pays
-        pairs = [
-            (build(project, "with.yml", number).cpu, build(project, "without.yml", number).cpu)
-            for number in range(1, options.pairs + 1)
-        ]
-        # What disturbs a build only adds to it: of many, the fastest tell most. The median of the
-        # pairs' ratios is beside it.
-        least, plain_least = (min(times) for times in zip(*pairs, strict=True))
-        added = least / plain_least - 1
+        shares, pairs = [], []
+        for number in range(1, options.pairs + 1):
+            shares.append(share(project, number))
+            with_it, without = (build(project, f"{n}.yml", number) for n in ("with", "without"))
+            pairs.append((with_it.cpu, without.cpu))
+        added = statistics.median(shares)
         ok &= report("warm build, CPU time added", f"{100 * added:.1f} %", added <= MOST_ADDED)
+        print(
+            f"  the plugin's part of its process to the rest, median of {options.pairs}; whole builds"
+        )
+        least, plain_least = (min(times) for times in zip(*pairs, strict=True))
         middle = statistics.median(a / b - 1 for a, b in pairs)
-        print(f"  {least:.2f} s with, {plain_least:.2f} s without: the fastest of {options.pairs};")
-        print(f"  median of the pairs {100 * middle:+.1f} %, load {os.getloadavg()[0]:.1f}")
+        print(f"  with and without it in turn: median of the pairs {100 * middle:+.1f} %,")
+        print(f"  the fastest {least:.2f} s and {plain_least:.2f} s; load {os.getloadavg()[0]:.1f}")
         ok &= scanning(sorted((project / "without-0").rglob("*.html")))
     return 0 if ok else 1
 
@@ -178,6 +181,17 @@ def build(project: Path, config: str, number: int = 0) -> Seconds:
     """
     output = project / f"{Path(config).stem}-{number}"
     return building.build(project, "--strict", "-f", config, "-d", str(output))
+
+
+def share(project: Path, number: int) -> float:
+    """CPU time of the plugin's part of a build to that of the rest of it."""
+    script = Path(__file__).with_name("inside.py")
+    options = ["--strict", "-f", "with.yml", "-d", str(project / f"inside-{number}")]
+    done = subprocess.run(
+        [sys.executable, str(script), *options], cwd=project, capture_output=True, check=True
+    )
+    taken = json.loads(done.stdout.splitlines()[-1])
+    return float(taken["ours"] / (taken["all"] - taken["ours"]))
 
 
 def idle() -> float:
