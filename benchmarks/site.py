@@ -56,9 +56,7 @@ def main() -> int:
             pairs.append((with_it.cpu, without.cpu))
         added = statistics.median(shares)
         ok &= report("warm build, CPU time added", f"{100 * added:.1f} %", added <= MOST_ADDED)
-        print(
-            f"  the plugin's part of its process to the rest, median of {options.pairs}; whole builds"
-        )
+        print(f"  its part of the process to the rest, median of {options.pairs}; whole builds")
         least, plain_least = (min(times) for times in zip(*pairs, strict=True))
         middle = statistics.median(a / b - 1 for a, b in pairs)
         print(f"  with and without it in turn: median of the pairs {100 * middle:+.1f} %,")

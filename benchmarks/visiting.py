@@ -259,8 +259,8 @@ def serving(root: Path, *, stored: bool = True) -> Iterator[tuple[str, list[tupl
             super().do_GET()
 
         def end_headers(self) -> None:
-            if not stored:
-                self.send_header("Cache-Control", "no-store")
+            # As GitHub Pages does. Unsaid, browsers guess from the age of files, which are new.
+            self.send_header("Cache-Control", "max-age=600" if stored else "no-store")
             super().end_headers()
 
         def log_message(self, *_: object) -> None:
