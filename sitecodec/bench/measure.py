@@ -39,7 +39,7 @@ _QUALITIES = {
     "web@9": (0, 20, 40, 60, 80),
 }
 
-USUAL = ("jpeg", "webp", "avif", "web")
+USUAL = ("jpeg", "webp", "avif", "avif-tuned", "web")
 """The codecs that every installation has and that are fast."""
 
 ALL = tuple(_QUALITIES)
