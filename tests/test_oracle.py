@@ -112,6 +112,7 @@ FOREIGN = st.lists(
 @example(["<svg>", "<textarea>", "<img id=?>"])
 @example(["<svg>", "<img id=?>", "<title/>", "<img id=?>"])
 @example(["<math>", "<mtext>", "<title/>", "<img id=?>"])
+@example(["<img>", "<svg/>", "<title/>", "<img>"])
 def test_in_drawings_we_find_no_more_than_lol_html(pieces: list[str]) -> None:
     """Inside svg and math it takes a tree to tell what is text: then we leave images alone."""
     text = "".join(piece.replace("?", str(n)) for n, piece in enumerate(pieces))
@@ -122,4 +123,5 @@ def test_in_drawings_we_find_no_more_than_lol_html(pieces: list[str]) -> None:
         return
     theirs = [dict(attributes).get("id") for attributes in found]
     ours = [image.get("id") for image in scan(data).images]
-    assert [i for i in theirs if i in ours] == ours
+    rest = iter(theirs)  # of which ours are some, in order; not all images have an id
+    assert all(i in rest for i in ours)
