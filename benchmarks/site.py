@@ -13,7 +13,6 @@ import json
 import os
 import random
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -43,7 +42,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         project = Path(folder)
         pixels = make_site(project, options.pages, options.images)
-        store = options.store.resolve() if options.store else project / ".cache/0"
+        store = options.store.resolve() if options.store else project / ".cache/sitecodec"
         print(f"{options.pages} pages, {len(pixels)} photographs of {pixels[0] / 1e6:.2f} MP")
         ok = store.is_dir() or first_build(project, store)
         write_config(project, store)
@@ -185,10 +184,7 @@ def share(project: Path, number: int) -> float:
     """CPU time of the plugin's part of a build to that of the rest of it."""
     script = Path(__file__).with_name("inside.py")
     options = ["--strict", "-f", "with.yml", "-d", str(project / f"inside-{number}")]
-    done = subprocess.run(
-        [sys.executable, str(script), *options], cwd=project, capture_output=True, check=True
-    )
-    taken = json.loads(done.stdout.splitlines()[-1])
+    taken = json.loads(building.run(project, str(script), *options).splitlines()[-1])
     return float(taken["ours"] / (taken["all"] - taken["ours"]))
 
 

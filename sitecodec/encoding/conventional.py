@@ -28,8 +28,8 @@ def _quantiser(quality: int) -> int:
 QUALITIES = tuple(q for q in range(101) if q == 0 or _quantiser(q) < _quantiser(q - 1))
 """The qualities at which AVIF files differ: libavif has 64 quantisers."""
 
-# Mean scores of Pillow's AVIF at speed 6 on Kodak pictures for quality 0, 10, ... 100. Only a
-# prior: a search corrects it by what it measures on the picture at hand.
+# Mean scores of files to ship on Kodak pictures for quality 0, 10, ... 100. Only a prior: a search
+# corrects it by what it measures on the picture at hand.
 _CURVE = search.curve((-33.4, -6.3, 20.4, 39.2, 54.4, 67.0, 75.3, 80.2, 84.4, 88.7, 92.8))[
     list(QUALITIES)
 ]
