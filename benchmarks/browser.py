@@ -29,13 +29,13 @@ from visiting import REPORT
 
 from sitecodec import codecs, engine
 from sitecodec.encoding import images, palette
-from sitecodec.site import worker
 from sitecodec.training import screens
+from sitecodec.visitors import worker
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from sitecodec.codecs import Pixels
+    from sitecodec.pixels import Pixels
 
 FOLDER = visiting.FOLDER
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]

@@ -22,13 +22,14 @@ from sitecodec import engine, metrics
 from sitecodec.codecs import aim, alpha
 from sitecodec.codecs.web import WebCodec
 from sitecodec.encoding import images
-from sitecodec.encoding.conventional import matching_avif
+from sitecodec.encoding.conventional import AVIF, Offsets, smallest
+from sitecodec.encoding.task import Task
 from sitecodec.encoding.trials import measured
 from sitecodec.errors import SettingsError
 from sitecodec.settings import Settings
 
 if TYPE_CHECKING:
-    from sitecodec.codecs import Pixels
+    from sitecodec.pixels import Pixels
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data" / "kodak"
 EDGES = (1.5, 8, 40)
@@ -59,11 +60,12 @@ def sizes(pixels: Pixels, target: float) -> tuple[float, float]:
     """Bytes of the smallest payload and AVIF of a score; infinite where none reaches it."""
     codec = WebCodec(effort=Settings.effort)
     with metrics.against(pixels) as score, codec.analysed(alpha.eased(pixels, target)) as encode:
+        task = Task(pixels, score, False, target, FLOOR)
 
         def level(data: bytes) -> float:
-            return measured(data, score(codec.decode(data))).level(FLOOR, target)
+            return task.level(measured(data, score(codec.decode(data))))
 
-        avif = matching_avif(pixels, score, target, FLOOR).encoded
+        avif = smallest(task, math.inf, Offsets(), AVIF).encoded
         try:
             payload = float(len(aim.for_score(encode, level, target, step=100)))
         except SettingsError:

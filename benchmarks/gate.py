@@ -28,7 +28,7 @@ from sitecodec.settings import Settings
 from sitecodec.store import Store
 
 if TYPE_CHECKING:
-    from sitecodec.codecs import Pixels
+    from sitecodec.pixels import Pixels
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "example_site"
 SECONDS = 2.5  # per megapixel of a width
@@ -72,9 +72,9 @@ def count_encodes() -> None:
     """Count AVIF files by speed and payloads decoded for a score, while the real ones work."""
     avif, decode = images.avif, WebCodec.decode
 
-    def counting_avif(pixels: Pixels, quality: int, speed: int = 6) -> bytes:
+    def counting_avif(pixels: Pixels, quality: int, speed: int = 6, chroma: str = "4:2:0") -> bytes:
         counts["full" if speed <= 6 else "fast"] += 1
-        return avif(pixels, quality, speed)
+        return avif(pixels, quality, speed, chroma)
 
     def counting_decode(self: WebCodec, data: bytes) -> Pixels:
         counts["payload"] += 1

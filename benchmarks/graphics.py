@@ -1,13 +1,14 @@
 """Screenshots and diagrams: what a build makes of them, beside lossless WebP and AVIF.
 
 Every picture at three widths, as pages show it: all its colours in a lossless WebP; the AVIF of the
-lowest quality that scores 85 (at speed 6, 4:2:0; some never do); the file of fewer colours that a
+lowest quality that scores 85 (at speed 6, 4:4:4; some never do); the file of fewer colours that a
 build makes, and its score; the payload of the same pixels.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import subprocess
 import sys
@@ -19,8 +20,8 @@ import numpy as np
 from PIL import Image
 
 from sitecodec import metrics
-from sitecodec.encoding import gate, images, palette
-from sitecodec.encoding.conventional import matching_avif
+from sitecodec.encoding import conventional, images, palette
+from sitecodec.encoding.task import GRAPHICS_SCORE, GRAPHICS_TILE, Task
 
 WIDTHS = (None, 760, 380)
 FIRST, COUNT = 100_000, 12  # numbers of pictures that no model was trained on
@@ -58,11 +59,11 @@ def row(pixels: np.ndarray, width: int | None) -> tuple[int, int | None, int, in
     """Bytes of the four files, the score of the last two, and CPU seconds a megapixel for them."""
     if width and width < pixels.shape[1]:
         pixels = images.resized(pixels, width)
-    target = gate.GRAPHICS_SCORE
     with metrics.against(pixels) as score:
-        avif = matching_avif(pixels, score, target).encoded
+        task = Task(pixels, score, True, GRAPHICS_SCORE, GRAPHICS_TILE)
+        avif = conventional.smallest(task, math.inf, conventional.Offsets()).encoded
         began = time.process_time()
-        flat = palette.flat(pixels, score, target, {})
+        flat = palette.flat(task)
         assert flat, "a picture with the colours of a photograph"
         payload = palette.payload(flat)
         seconds = time.process_time() - began
@@ -71,7 +72,7 @@ def row(pixels: np.ndarray, width: int | None) -> tuple[int, int | None, int, in
         avif.size if avif else None,
         len(flat.file.data),
         payload.size if payload else len(flat.file.data),
-        flat.score,
+        flat.trial.score,
         seconds / (pixels.shape[0] * pixels.shape[1] / 1e6),
     )
 

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 if TYPE_CHECKING:
-    from sitecodec.codecs import Pixels
-    from sitecodec.codecs.sd import SdCodec
+    from sitecodec.pixels import Pixels
+    from sitecodec.sd.codec import SdCodec
     from sitecodec.sd.grid import Latents
     from sitecodec.sd.networks import Networks
 
@@ -39,6 +39,7 @@ def main() -> int:
     parser.add_argument("--model", default="", help="compare the presets on this model")
     parser.add_argument("--images", nargs="*", type=Path, default=[])
     parser.add_argument("--memory", action="store_true", help="4096x4096 too: takes minutes")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda", "mps"])
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -50,12 +51,16 @@ def main() -> int:
     torch.set_num_threads(1)
     if arguments.child:
         return memory()
+    if arguments.device != "cpu" and not getattr(torch, arguments.device).is_available():
+        print(f"no device {arguments.device!r} here: leave --device out", file=sys.stderr)
+        return 1
     rows = [*overhead(), *networks()]
     if arguments.memory:
         rows.append(memory_row())
-    rows += presets(arguments.model, arguments.images)
-    if torch.cuda.is_available():
-        rows += throughput()
+    rows += presets(arguments.model, arguments.images, arguments.device)
+    if arguments.device != "cpu":
+        rows += throughput(arguments.device)
+        rows += whole_unet(arguments.device)
     over = False
     print(f"load average {os.getloadavg()[0]:.1f}, CPU time of one core")
     for name, figure, unit, limit in rows:
@@ -144,8 +149,8 @@ def sd_networks() -> Networks:
     import torch
     from diffusers import AutoencoderKL
 
-    from sitecodec.models.registry import Model
     from sitecodec.sd import networks as module
+    from sitecodec.sd.description import LatentSpace, Model
 
     torch.manual_seed(0)
     vae = AutoencoderKL(
@@ -156,7 +161,7 @@ def sd_networks() -> Networks:
         latent_channels=4,
         scaling_factor=0.18215,
     )
-    model = Model("sd", "", "", "AutoencoderKL", 4, 8, 0.18215, 0.0, (), {})
+    model = Model("sd", "", "", LatentSpace("AutoencoderKL", 4, 8, 0.18215, 0.0), (), {})
     return module.Networks(model, "cpu", vae.eval().requires_grad_(False), None, None, {})
 
 
@@ -204,20 +209,20 @@ def memory_row() -> Row:
     return f"SD VAE, {LARGE}x{LARGE} in tiles, peak memory", peak, "MB", MEMORY_LIMIT
 
 
-def presets(model: str, images: list[Path]) -> list[Row]:
+def presets(model: str, images: list[Path], device: str) -> list[Row]:
     """`rd` against `seed` at no more bytes, on the same latents."""
-    from sitecodec.codecs.sd import SdCodec
-    from sitecodec.models import adding, registry
+    from sitecodec.sd import adding, registry
+    from sitecodec.sd.codec import SdCodec
 
     if model:
-        return compared(SdCodec(model), pictures(images))
+        return compared(SdCodec(model, device=device), pictures(images))
     from tests import sd_models
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ[registry.ENVIRONMENT] = str(Path(folder) / "models")
         source = sd_models.save(Path(folder) / "small", *sd_models.train())
         adding.add("small", str(source))
-        return compared(SdCodec("small"), pictures(images))
+        return compared(SdCodec("small", device=device), pictures(images))
 
 
 def pictures(paths: list[Path]) -> list[Pixels]:
@@ -271,7 +276,7 @@ def compared(codec: SdCodec, sources: list[Pixels]) -> list[Row]:
     return [(name, statistics.fmean(values), "", None) for name, values in table.items()]
 
 
-def throughput() -> list[Row]:
+def throughput(device: str) -> list[Row]:
     """Pictures a second through the autoencoder on a GPU, one by one and in batches."""
     import dataclasses
 
@@ -279,19 +284,60 @@ def throughput() -> list[Row]:
     import torch
 
     ours = sd_networks()
-    ours = dataclasses.replace(ours, device="cuda", vae=ours.vae.to("cuda", torch.float16))
+    ours = dataclasses.replace(ours, device=device, vae=ours.vae.to(device, torch.float16))
     batch = np.random.default_rng(0).integers(0, 256, (8, 512, 512, 3)).astype(np.uint8)
-    rows: list[Row] = []
-    for name, work in (
-        ("one by one", lambda: [ours.encode(batch[i : i + 1]) for i in range(8)]),
-        ("eight at once", lambda: ours.encode(batch)),
-    ):
-        work()
-        start = time.perf_counter()
-        work()
-        seconds = time.perf_counter() - start
-        rows.append((f"cuda, encode 512x512, {name}", 8 / seconds, "/s", None))
+    latents = ours.encode(batch)
+    return [
+        (f"{device}, {name} (512x512)", 8 / seconds(work), "/s", None)
+        for name, work in (
+            ("encode, one by one", lambda: [ours.encode(batch[i : i + 1]) for i in range(8)]),
+            ("encode, eight at once", lambda: ours.encode(batch)),
+            ("decode", lambda: [ours.decode(one, 512, 512) for one in latents]),
+        )
+    ]
+
+
+def whole_unet(device: str) -> list[Row]:
+    """Denoising on a GPU with a U-Net of Stable Diffusion 1.5's size, at random weights."""
+    import dataclasses
+
+    import numpy as np
+    import torch
+    from diffusers import UNet2DConditionModel
+
+    from tests import sd_models
+
+    cross = ("CrossAttnDownBlock2D",) * 3, ("CrossAttnUpBlock2D",) * 3
+    with torch.device(device):
+        unet = UNet2DConditionModel(
+            sample_size=64,
+            down_block_types=(*cross[0], "DownBlock2D"),
+            up_block_types=("UpBlock2D", *cross[1]),
+            cross_attention_dim=768,
+        )
+    ours = dataclasses.replace(
+        sd_networks(),
+        device=device,
+        unet=unet.half().eval(),
+        scheduler=sd_models.scheduler(),
+        prompt={"prompt": torch.zeros(1, 77, 768)},
+    )
+    latents = np.random.default_rng(0).normal(size=(64, 64, 4)).astype(np.float32)
+    rows: list[Row] = [
+        (f"{device}, denoise (512x512)", seconds(lambda: ours.denoise(latents)), "s", None)
+    ]
+    if device == "cuda":
+        peak = torch.cuda.max_memory_allocated() / 1e6
+        rows.append(("cuda, peak memory of all of this", peak, "MB", None))
     return rows
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    """Wall time of the second run: results lie in host memory when `work` is done."""
+    work()
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
 
 
 if __name__ == "__main__":

@@ -100,7 +100,7 @@ def encoding(project: Path) -> tuple[float, float, float, float]:
     pictures = [source.pixels for source in loaded if isinstance(source, sources.Source)]
     settings = Settings(widths=(380, 760, 1520))
     ways: tuple[Callable[[int], object], ...] = (
-        lambda place: list(jobs.run([jobs.Job(paths[place], settings)], None, None)),
+        lambda place: list(jobs.encode_images([jobs.Job(paths[place], settings)], None, None)),
         lambda place: images.avif(pictures[place], 40),
     )
     for way in ways:

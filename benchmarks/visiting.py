@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import statistics
@@ -19,14 +20,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sitecodec import codecs, metrics
-from sitecodec.encoding import gate, images, sources
-from sitecodec.encoding.conventional import matching_avif
-from sitecodec.site import manifest, worker
+from sitecodec.encoding import images, sources
+from sitecodec.encoding.conventional import Offsets, smallest
+from sitecodec.encoding.task import GRAPHICS_SCORE, Task
+from sitecodec.site import manifest
+from sitecodec.visitors import worker
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-    from sitecodec.codecs import Pixels
+    from sitecodec.pixels import Pixels
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "example_site"
 FOLDER = "assets/sitecodec"
@@ -141,7 +144,8 @@ def as_avif(site: Path, path: str) -> int:
     if width < source.width:
         pixels = images.resized(pixels, width)
     with metrics.against(pixels) as score:
-        found = matching_avif(pixels, score, gate.GRAPHICS_SCORE).encoded
+        task = Task(pixels, score, True, GRAPHICS_SCORE)
+        found = smallest(task, math.inf, Offsets()).encoded
     return found.size if found else len(images.avif(pixels, 80))
 
 
@@ -242,6 +246,19 @@ def wait_until_prepared(page: Page) -> None:
 
 
 @contextmanager
+def answering(root: Path, handler: type[SimpleHTTPRequestHandler]) -> Iterator[str]:
+    """The folder's URL, as long as a handler of this class answers for it."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(root)))
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
 def serving(root: Path, *, stored: bool = True) -> Iterator[tuple[str, list[tuple[str, int]]]]:
     """The folder's URL, and a list of (path, size) to which every answer is added.
 
@@ -266,11 +283,5 @@ def serving(root: Path, *, stored: bool = True) -> Iterator[tuple[str, list[tupl
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(root)))
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/", log
-    finally:
-        server.shutdown()
-        server.server_close()
+    with answering(root, Handler) as url:
+        yield url, log

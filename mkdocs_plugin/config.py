@@ -1,4 +1,4 @@
-"""The plugin's options in mkdocs.yml: those of sitecodec.settings.Settings, with its defaults."""
+"""The plugin's options in mkdocs.yml. They and their defaults are those of `Settings`."""
 
 from __future__ import annotations
 
@@ -13,52 +13,55 @@ from sitecodec.settings import Settings, from_mapping
 
 
 class SitecodecConfig(base.Config):  # type: ignore[no-untyped-call]
-    """What stands under `sitecodec:` in the `plugins` of mkdocs.yml."""
+    """The options under `sitecodec:` in the `plugins` of mkdocs.yml."""
 
     quality = c.Type((int, float, str), default=Settings.quality)
-    """The score (SSIMULACRA2) to reach: up to 100, or low, medium, high."""
+    """The score (SSIMULACRA2) to reach, from 0 to 100, or low, medium or high."""
 
     min_tile_score = c.Type((int, float), default=Settings.min_tile_score)
-    """What every part of an encoded image has to score at least."""
+    """The score that each part of 256x256 pixels must reach."""
 
     codec = c.Type(str, default=Settings.codec)
-    """What payloads are made with: web, or sd, which only the preview shows."""
+    """How payloads are made: web, or sd, which only the preview shows."""
 
     model = c.Type(str, default=Settings.model)
-    """The codec's model: built in, or one that you have trained and added."""
+    """The model of the codec: a built-in one, or one that you have trained and added."""
 
     effort = c.Type(int, default=Settings.effort)
-    """How hard to work on payloads, 0 to 9; from 5 on latents are refined, which needs torch."""
+    """How hard a build works on payloads, from 0 to 9; from 5 on it needs torch."""
 
     widths = c.ListOfItems(c.Type(int), default=list(Settings.widths))
-    """Widths in pixels to make of each image; without any, by the theme's content width."""
+    """The widths in pixels to make of each image; without any, by the theme's content width."""
 
     exclude = c.ListOfItems(c.Type(str), default=list(Settings.exclude))
-    """Globs of site paths, of images or of pages, whose images are left alone."""
+    """Globs of images or pages that stay as they are."""
+
+    markup = c.Type(str, default=Settings.markup)
+    """How pages offer the encoded files: auto, picture or img."""
 
     asset_dir = c.Type(str, default=Settings.asset_dir)
-    """Folder of the built site that receives the encoded files."""
+    """The folder of the built site that receives the encoded files."""
 
     min_bytes = c.Type(int, default=Settings.min_bytes)
-    """Sources smaller than this are left alone."""
+    """Images with fewer bytes than this stay as they are."""
 
     max_pixels = c.Type(int, default=Settings.max_pixels)
-    """Sources with more pixels than this are refused with a warning."""
+    """Images with more pixels than this are not processed; a warning names them."""
 
     originals = c.Type(str, default=Settings.originals)
-    """'keep', or 'drop' to remove encoded sources that nothing in the built site names."""
+    """'keep', or 'drop' to remove encoded originals that nothing in the built site names."""
 
     placeholder = c.Type(str, default=Settings.placeholder)
-    """What stands in an image's place while it loads: blur, colour or off."""
+    """The picture in an image's place while it loads: blur, colour or off."""
 
     store = c.Type(str, default=Settings.store.as_posix())
-    """Folder of the store, relative to mkdocs.yml; not inside docs_dir or site_dir."""
+    """The folder of the store, relative to mkdocs.yml; not inside docs_dir or site_dir."""
 
     templates = c.Optional(c.Type(str))
-    """Folder, relative to mkdocs.yml, whose picture.html.jinja replaces the built-in one."""
+    """A folder, relative to mkdocs.yml, whose picture.html.jinja replaces the built-in one."""
 
     workers = c.Type(int, default=Settings.workers)
-    """Images encoded at once; 0 takes one for each processor."""
+    """The number of images to encode at once; 0 means one for each processor."""
 
     browser = c.Type(str, default=Settings.browser)
     """Whether the site gets the service worker that decodes payloads: auto, always or never."""

@@ -15,13 +15,15 @@ from mkdocs.exceptions import PluginError
 from mkdocs.plugins import BasePlugin, event_priority
 from mkdocs.structure.files import Files, InclusionLevel
 
-from mkdocs_plugin.config import SitecodecConfig, to_settings
-from mkdocs_plugin.serve import Serving
 from sitecodec.errors import SitecodecError
-from sitecodec.progress import progress_bar
+from sitecodec.hosts.host import Built, rewrite
+from sitecodec.hosts.serving import Serving
+from sitecodec.printing import printable
 from sitecodec.settings import Settings
-from sitecodec.site.build import rewrite_site
-from sitecodec.site.summary import table
+from sitecodec.site.files import is_inside, repository
+
+from .config import SitecodecConfig, to_settings
+from .live_reload import LiveReload
 
 if TYPE_CHECKING:
     from mkdocs.livereload import LiveReloadServer
@@ -38,13 +40,12 @@ class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-c
     def __init__(self) -> None:
         self._serving: Serving | None = None
         self._settings = Settings()
-        self._dirty = False
         self._refused: dict[str, str] = {}
+        self._sources: dict[str, Path] = {}
 
     def on_startup(self, *, command: Literal["build", "gh-deploy", "serve"], dirty: bool) -> None:
-        """Remember whether this is the preview server, and whether old pages are kept."""
-        self._serving = Serving() if command == "serve" else None
-        self._dirty = dirty
+        """Remember whether this is the preview server."""
+        self._serving = Serving(log) if command == "serve" else None
 
     def on_config(self, config: MkDocsConfig) -> None:
         """Check the options. Raises PluginError."""
@@ -56,24 +57,30 @@ class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-c
             raise PluginError(f"sitecodec: {error}") from error
 
     def on_files(self, files: Files, *, config: MkDocsConfig) -> Files:
-        """Note links out of the docs folder, which MkDocs would follow silently.
+        """Note links that leave the project, which MkDocs would follow silently.
 
+        They may lead into the docs folder, that of the configuration file, and the repository.
         Images that cannot be read, which MkDocs would stop at, are left out of the built site, so
         that they are reported with the page that names them.
         """
         self._refused = {}
+        self._sources = {
+            file.dest_uri: Path(file.abs_src_path)
+            for file in files
+            if file.abs_src_path and file.src_uri.lower().endswith(_IMAGES)
+        }
         if self._serving:
-            self._serving.begin(
-                Path(config.docs_dir),
-                {
-                    file.dest_uri: Path(file.abs_src_path)
-                    for file in files
-                    if file.abs_src_path and file.src_uri.lower().endswith(_IMAGES)
-                },
-            )
+            self._serving.begin(Path(config.docs_dir), self._sources)
         folder = config.docs_dir
         docs = os.path.realpath(folder)
-        inside = functools.cache(lambda place: Path(os.path.realpath(place)).is_relative_to(docs))
+        project = os.path.dirname(os.path.realpath(config.config_file_path or docs))  # noqa: PTH120
+        roots = (docs, project, repository(docs) or docs)
+
+        @functools.cache
+        def inside(place: str) -> bool:
+            real = f"{os.path.realpath(place)}/"
+            return any(is_inside(real, root) for root in roots)
+
         for file in files:
             if not file.src_uri.lower().endswith(_IMAGES):
                 continue
@@ -93,7 +100,7 @@ class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-c
                 linked = os.path.islink(source)  # noqa: PTH114
                 if not inside(source if linked else os.path.dirname(source)):  # noqa: PTH120
                     self._refused[file.dest_uri] = (
-                        "is a link that leaves the docs folder; replace it by a copy"
+                        "is a link that leaves the project; replace it by a copy"
                     )
         return files
 
@@ -102,26 +109,15 @@ class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-c
     def on_post_build(self, *, config: MkDocsConfig) -> None:
         """Rewrite the built site; one warning for each problem. Raises PluginError."""
         base_path = urlsplit(config.site_url or "").path or "/"
+        site = Path(config.site_dir)
+        built = Built(site, self._settings, base_path, self._refused, self._sources)
         try:
             if self._serving:
-                site = Path(config.site_dir)
-                self._serving.built(site, self._settings, base_path, self._refused)
-                return
-            with progress_bar("Encoding images") as progress:
-                summary = rewrite_site(
-                    Path(config.site_dir),
-                    self._settings,
-                    base_path=base_path,
-                    refused=self._refused,
-                    fresh=not self._dirty,
-                    progress=progress,
-                )
+                self._serving.built(built)
+            else:
+                rewrite(built, log)
         except SitecodecError as error:
-            raise PluginError(f"sitecodec: {error}") from error
-        for problem in summary.problems:
-            log.warning("sitecodec: %s", problem)
-        for line in table(summary).splitlines():
-            log.info("%s", line)
+            raise PluginError(printable(f"sitecodec: {error}")) from error
 
     # After every plugin that puts something around the server, so that its pages are final.
     @event_priority(-75)
@@ -134,7 +130,7 @@ class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-c
     ) -> LiveReloadServer:
         """Mount the preview in the live-reload server."""
         if self._serving:
-            self._serving.mount(server, config.dev_addr.host)
+            self._serving.mount(LiveReload(server, config.dev_addr.host))
         return server
 
     def on_shutdown(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import environment
@@ -14,7 +15,10 @@ def main() -> None:
     environment.run(python, "-m", "ruff", "check", ".")
     environment.run(python, "-m", "ruff", "format", "--check", ".")
     environment.run(python, "-m", "mypy")
-    environment.run(python, "-m", "pytest", *sys.argv[1:])
+    # Slow ones too, unless the arguments choose others; a file of tests is one process's, since its
+    # browsers and sites are made once.
+    beside = ("-n", str(min(4, os.cpu_count() or 1)), "--dist", "loadfile")
+    environment.run(python, "-m", "pytest", "-m", "slow or not slow", *beside, *sys.argv[1:])
 
 
 if __name__ == "__main__":

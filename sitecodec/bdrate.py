@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 from collections.abc import Sequence
+
+from sitecodec.errors import SitecodecError
+
+
+def has_scipy() -> bool:
+    """Whether the library that interpolates the curves is installed."""
+    return importlib.util.find_spec("scipy") is not None
 
 
 def bd_rate(
@@ -15,7 +23,13 @@ def bd_rate(
     quality by PCHIP and averaged where the two quality ranges overlap. Only points on which
     more rate buys more quality are used. None if a curve has fewer than two such points or the
     ranges do not overlap.
+
+    Raises SitecodecError without scipy.
     """
+    if not has_scipy():
+        raise SitecodecError(
+            "Bjøntegaard rates need scipy: install it with  pip install 'sitecodec[bench]'"
+        )
     from scipy.interpolate import PchipInterpolator  # type: ignore[import-untyped, unused-ignore]
 
     curves = []

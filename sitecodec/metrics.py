@@ -1,7 +1,7 @@
-"""Quality scores of a distorted picture against its reference, and Bjøntegaard rates.
+"""Quality scores of a distorted picture against its reference.
 
-All pictures are (H, W, 3) uint8 sRGB, but that those of `against` may have alpha. numpy, scipy and
-the scoring module load on first use.
+All pictures are (H, W, 3) uint8 sRGB, but that those of `against` may have alpha. numpy and the
+scoring module load on first use.
 """
 
 from __future__ import annotations
@@ -10,15 +10,15 @@ import functools
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from sitecodec.codecs import Pixels
     from sitecodec.engine.scores import Tile
+    from sitecodec.pixels import Pixels
 
 # The weights of SSIMULACRA2 belong to six scales, each of at least 8 pixels; its reference
 # implementation pairs them with the wrong terms when there are fewer, and scores jump by ±30.
@@ -37,15 +37,18 @@ class Scores:
     """How a picture looks beside its reference, on the scale of SSIMULACRA2."""
 
     score: float
-    """Of the whole picture; of its `sample`, if it is large."""
+    """The score of the whole picture, or of its `sample` if it is large."""
 
     worst_tile: float
     """The lowest of a 256x256 part."""
 
+    text: float = 1.0
+    """How alike the worst of what looks like text is (`lettering`): 1 for the same."""
+
 
 @contextmanager
 def against(reference: Pixels) -> Iterator[Callable[[Pixels], Scores]]:
-    """What scores any number of pictures against one reference, which is worked through once.
+    """A function that scores any number of pictures against one reference, which is prepared once.
 
     A reference with alpha is seen over black and over white, and the lower scores count.
     Raises ValueError for a picture of another size.
@@ -55,22 +58,52 @@ def against(reference: Pixels) -> Iterator[Callable[[Pixels], Scores]]:
 
             def lowest(distorted: Pixels) -> Scores:
                 seen = on_black(over(distorted, 0)), on_white(over(distorted, 255))
-                return Scores(min(s.score for s in seen), min(s.worst_tile for s in seen))
+                return Scores(*(min(pair) for pair in zip(*map(astuple, seen), strict=True)))
 
             yield lowest
         return
+    from sitecodec import lettering
+
     part = sample(reference)
+    text = lettering.against(reference)
     with _opened(part) as score:
 
         def scores(distorted: Pixels) -> Scores:
             _check_same_shape(reference, distorted)
             if part is not reference:
                 (whole,) = score(sample(distorted), [_whole(part)])
-                return Scores(whole, worst_tile(reference, distorted))
+                return Scores(whole, worst_tile(reference, distorted), text(distorted))
             whole, *tiles = score(distorted, [_whole(part), *_tiles(part)])
-            return Scores(whole, min(tiles))
+            return Scores(whole, min(tiles), text(distorted))
 
         yield scores
+
+
+@contextmanager
+def judged_against(reference: Pixels) -> Iterator[Callable[[Pixels], float]]:
+    """A function that asks the second judge about any number of pictures, against one reference.
+
+    ColorVideoVDP's just objectionable differences: 10 is the same picture, 9 is one that three of
+    four viewers would tell from it. No model is trained for it. Large pictures are judged by their
+    `sample`; a reference with alpha over black and over white, and the lower figure counts.
+    """
+    from sitecodec.engine import judge
+
+    if reference.shape[2] == 4:
+        with (
+            judged_against(over(reference, 0)) as on_black,
+            judged_against(over(reference, 255)) as on_white,
+        ):
+            yield lambda shown: min(on_black(over(shown, 0)), on_white(over(shown, 255)))
+        return
+    side = judge.SMALLEST
+    with judge.opened(_at_least(sample(reference), side, side)) as figure:
+
+        def judged(distorted: Pixels) -> float:
+            _check_same_shape(reference, distorted)
+            return figure(_at_least(sample(distorted), side, side))
+
+        yield judged
 
 
 def over(pixels: Pixels, level: int) -> Pixels:
@@ -207,7 +240,7 @@ def _check_same_shape(reference: Pixels, distorted: Pixels) -> None:
 
 @contextmanager
 def _opened(reference: Pixels) -> Iterator[Callable[[Pixels, list[Tile]], list[float]]]:
-    """As `engine.scores.opened`, for pictures and tiles of any size."""
+    """The same as `engine.scores.opened`, for pictures and tiles of any size."""
     from sitecodec.engine import scores
 
     sides = [_FULL_SCALES_SIDE if n < _SMALLEST_FULL_SIDE else 1 for n in reference.shape[:2]]
@@ -247,14 +280,14 @@ def _at_least(
 
 
 def _starts(length: int, tile: int) -> list[int]:
-    """Where tiles begin that cover `length`, evenly spread and within it."""
+    """The starts of tiles that cover `length`, evenly spread and within it."""
     count = max(1, math.ceil(length / tile))
     room = max(0, length - tile)
     return [round(i * room / max(1, count - 1)) for i in range(count)]
 
 
 def _block_starts(length: int, count: int, side: int) -> list[int]:
-    """Where blocks begin that lie in the middle of `count` equal parts of `length`."""
+    """The starts of blocks in the middle of `count` equal parts of `length`."""
     middles = [(2 * i + 1) * length // (2 * count) for i in range(count)]
     return [min(max(0, middle - side // 2), max(0, length - side)) for middle in middles]
 
@@ -276,14 +309,15 @@ def _gaussian() -> tuple[float, ...]:
 def _ssim_means(x: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
     """Mean SSIM and mean contrast-structure term over all windows within the picture."""
     import numpy as np
-    from scipy.ndimage import correlate1d  # type: ignore[import-untyped, unused-ignore]
-
-    half = _MS_SSIM_TAPS // 2
 
     def blur(plane: NDArray[np.float64]) -> NDArray[np.float64]:
-        rows = correlate1d(plane, _gaussian(), axis=0)[half : len(plane) - half]
-        both: NDArray[np.float64] = correlate1d(rows, _gaussian(), axis=1)
-        return both[:, half : plane.shape[1] - half]
+        for _ in range(2):  # rows, then columns as rows
+            count = len(plane) - _MS_SSIM_TAPS + 1
+            blurred = np.zeros((count, *plane.shape[1:]))
+            for n, tap in enumerate(_gaussian()):
+                blurred += tap * plane[n : n + count]
+            plane = blurred.T
+        return plane
 
     mu_x, mu_y = blur(x), blur(y)
     var_x = blur(x * x) - mu_x * mu_x

@@ -6,29 +6,29 @@ import struct
 import zlib
 from dataclasses import dataclass
 
+from sitecodec import families, formats
 from sitecodec.errors import PayloadError
+from sitecodec.families import Family
 
-MAGIC = b"SLAT"
+MAGIC = formats.SLAT.mark
 VERSION = 1
 ALPHA_VERSION = 2
-"""The same with an alpha section before the latents."""
-MIME_TYPE = "image/x-sitecodec"
-EXTENSION = "slat"
-CODECS = ("web", "sd", "flat")
+"""The format version of payloads with an alpha section before the latents."""
+CODECS = tuple(family.name for family in families.ALL)
 """Names by codec number."""
 
 _HEADER = struct.Struct("<4sBBIHHHI")
 HEADER_BYTES = _HEADER.size
 MAX_QUALITY = 10_000
 LOSSLESS = 100.0
-"""What a header says of the quality where nothing is lost."""
+"""The quality in the header of a payload without loss."""
 ALPHA_SIZE = 4
 """Bytes that tell the size of the alpha section."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a payload says of itself."""
+    """The header of a payload."""
 
     codec: str
     model: int
@@ -40,6 +40,11 @@ class Header:
     """0 to 100, in steps of 0.01."""
     alpha: int | None = None
     """Bytes of the alpha section; None for an opaque picture."""
+
+    @property
+    def family(self) -> Family:
+        """What its codec can do."""
+        return families.ALL[CODECS.index(self.codec)]
 
 
 def pack(header: Header, body: bytes) -> bytes:
@@ -73,7 +78,7 @@ def with_alpha(payload: bytes, section: bytes) -> bytes:
 
 def is_flat(payload: bytes) -> bool:
     """Whether a payload, or what it begins with, is of flat graphics, which need no model."""
-    return payload[5:6] == bytes([CODECS.index("flat")])
+    return payload[5:6] == bytes([families.ALL.index(families.FLAT)])
 
 
 def _sealed(head: bytes, body: bytes) -> bytes:
@@ -96,6 +101,6 @@ def read_header(payload: bytes) -> Header:
     if version == ALPHA_VERSION:
         body = payload[HEADER_BYTES:]
         alpha = int.from_bytes(body[:ALPHA_SIZE], "little")
-        if len(body) < ALPHA_SIZE + alpha or CODECS[codec] != "web":
+        if len(body) < ALPHA_SIZE + alpha or families.ALL[codec] is not families.WEB:
             raise PayloadError("corrupt payload: alpha out of range; encode the source again")
     return Header(CODECS[codec], model, width + 1, height + 1, quality / 100, alpha)

@@ -40,9 +40,9 @@ class Pace:
 
 @contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A bar on standard error while something lasts; nothing where no one is watching.
+    """A progress bar on standard error; none if that is not a terminal.
 
-    What it yields is called with how much is done and how much there is.
+    The function that it yields takes the number done and the number in all.
     """
     if not sys.stderr.isatty():
         yield None

@@ -1,4 +1,7 @@
-"""Every setting, its default, its validation, and loading from TOML or a mapping."""
+"""Every setting with its default and its validation, and how settings are loaded.
+
+docs/settings.md is written from the words below, by `python scripts/reference.py`.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,14 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from sitecodec import families
 from sitecodec.errors import SettingsError
+from sitecodec.families import Family
 
-CONFIG_NAME = "sitecodec.toml"
+CONFIG_NAMES = ("sitecodec.toml", "mkdocs.yml", "properdocs.yml")
+"""Files that may hold settings, the first that does counts."""
 
-QUALITIES = {"low": 30.0, "medium": 50.0, "high": 70.0}
+QUALITIES = {"low": 50.0, "medium": 65.0, "high": 75.0}
 """Names for the setting `quality`, with the scores they mean."""
 
 REFINING = 5
@@ -20,65 +26,92 @@ REFINING = 5
 
 @dataclass(frozen=True)
 class Settings:
-    """What a build does. Immutable and picklable, so that jobs can carry it."""
+    """The settings of a build. They are immutable and picklable, so that jobs can carry them."""
 
-    quality: float = 50.0
-    """The score (SSIMULACRA2) that encoded images have to reach: a number up to 100, or `low` (30),
-    `medium` (50) or `high` (70). Graphics and screenshots are held to 85 at least."""
+    quality: float = 65.0
+    """The score that encoded images must reach, on the scale of SSIMULACRA2: a number from 0 to
+    100, or `low` (50), `medium` (65) or `high` (75). Raise it if images look worse than you like;
+    each step costs bytes. Screenshots and drawings must always reach 85."""
 
-    min_tile_score: float = 30.0
-    """What every 256x256 part of an encoded image has to score at least: this catches lost text."""
+    min_tile_score: float = 45.0
+    """The score that each part of 256x256 pixels must reach, from -1000 to 100. It keeps a good
+    average from hiding a bad spot. Screenshots and drawings must always reach 75 in each part.
+    Parts that look like text must also keep their shape."""
 
-    codec: str = "web"
-    """What payloads are made with: 'web', which visitors' browsers decode, or 'sd', Stable
-    Diffusion's latents, which only the author's preview shows. Read first what they may invent."""
+    codec: str = families.WEB.name
+    """How payloads of photographs are made. `web` is for websites: visitors' browsers decode it.
+    `sd` stores latents of Stable Diffusion, which only the author's preview shows. Read [What may
+    be invented](stable-diffusion.md#what-may-be-invented) before you enable `sd`."""
 
     model: str = ""
-    """The codec's model: one that is built in, or one of your own that `sitecodec models add` has
-    taken in. Without a name, the newest built-in one. Visitors download it once."""
+    """The model of the codec: the name of a built-in one, or of one that `sitecodec models add`
+    has added. An empty name means the newest built-in model. Visitors download the model once."""
 
     effort: int = 3
-    """How hard to work on payloads, 0 to 9. From 2 on latents are rounded to what costs less. From
-    5 on they are refined with gradients: that makes payloads smaller still, takes from half a
-    minute to minutes per megapixel (once: results are kept in the store) and needs torch."""
+    """How hard a build works on payloads, from 0 to 9. From 2 on, latents are rounded to the
+    values that cost less. From 5 on, they are refined with gradients, which needs torch. This
+    takes half a minute to several minutes per megapixel, once for each image. AVIF files are then
+    made with more patience too (libaom's speed 2 instead of 6). Most sites do best with the
+    default."""
 
     widths: tuple[int, ...] = ()
-    """Widths in pixels to make of each image, none wider than its source; the widest is the limit.
-    Without any, half, once and twice the content width of the theme, at most 1920."""
+    """The widths in pixels to make of each image, from 16 to 65500. No file is wider than its
+    source, and the largest width is the limit. An empty list means half, once and twice the
+    content width of the theme, at most 1920. Name widths if your theme shows images at other
+    sizes."""
 
     exclude: tuple[str, ...] = ()
-    """Globs of images or pages to leave alone: `assets/logo.png`, `blog/**`; `*-logo.png` and other
-    globs without a slash match in any folder."""
+    """Globs of images or pages that stay as they are, such as `assets/logo.png` or `blog/**`. A
+    glob without a slash, such as `*-logo.png`, matches in any folder."""
+
+    markup: str = "auto"
+    """How pages offer the encoded files. `picture` puts each image into a `<picture>`, and `img`
+    gives it a `srcset`. `auto` uses `<picture>` unless the site's CSS or scripts would notice it.
+    Use `img` if something on your pages expects the plain tag."""
 
     asset_dir: str = "assets/sitecodec"
-    """Folder of the built site that receives the encoded files."""
+    """The folder of the built site that receives the encoded files: a plain relative path. Change
+    it if your site already has a folder of this name."""
 
     min_bytes: int = 4096
-    """Sources smaller than this are left alone: there is nothing to gain."""
+    """Images with fewer bytes than this stay as they are, from 0 to 2147483648. Tiny files have
+    little to gain, and a second request costs more than it saves."""
 
     max_pixels: int = 50_000_000
-    """Sources with more pixels than this are refused."""
+    """Images with more pixels than this are not processed, and a warning names them; from 1 to
+    268435456. Raise it for very large images if the machine has the memory."""
 
     originals: str = "keep"
-    """'keep' leaves the author's files in the built site; 'drop' removes those that were encoded
-    and that no file of the site names any more. Links from other sites to them then break."""
+    """`keep` leaves the original files in the built site. `drop` removes each one that was encoded
+    and that no file of the site names any more, which makes the upload smaller. Links from other
+    sites to these files then break."""
 
     placeholder: str = "off"
-    """What stands in an image's place while it loads: 'blur', 'colour' or 'off'. It adds up to 200
-    bytes to the page for each image; the image covers it, without any script."""
+    """The picture in an image's place while it loads: `blur`, a plain `colour`, or nothing
+    (`off`). It adds up to 200 bytes to the page for each image, and needs no script. Leave it off
+    if your images have `object-fit: contain`."""
 
     store: Path = Path(".cache/sitecodec")
-    """Folder of the store, relative to the configuration file."""
+    """The folder that keeps encoded files between builds, relative to the configuration file. It
+    must not be inside the docs folder or the built site. Keep it between runs in CI."""
 
     templates: Path | None = None
-    """Folder whose templates replace those of the same name in `templates/`."""
+    """A folder whose templates replace the built-in ones of the same name, relative to the
+    configuration file. `picture.html.jinja` is the markup of an image."""
 
     workers: int = 0
-    """Images encoded at once; 0 takes one for each processor."""
+    """The number of images to encode at once, from 0 to 1024. 0 means one for each processor.
+    Lower it if a build runs out of memory."""
 
     browser: str = "auto"
-    """Whether the site gets the service worker by which visitors' browsers decode payloads:
-    'always', 'never', or 'auto', where an average visit comes out ahead by it."""
+    """Whether the site gets the service worker that decodes payloads in visitors' browsers. `auto`
+    includes it only if an average visit saves more bytes than it costs. `always` includes it if
+    the site has any payload. `never` leaves it out."""
+
+    @property
+    def family(self) -> Family:
+        """What the codec can do."""
+        return next(family for family in families.ALL if family.name == self.codec)
 
     def __post_init__(self) -> None:
         """Validate; raises SettingsError."""
@@ -90,10 +123,13 @@ class Settings:
         _check_range("max_pixels", self.max_pixels, 1, 2**28)
         _check_range("workers", self.workers, 0, 1024)
         _check_range("effort", self.effort, 0, 9)
-        if self.codec not in ("web", "sd"):
-            raise SettingsError(f"codec must be 'web' or 'sd', not {self.codec!r}")
+        if not (family := families.named(self.codec)) or not family.for_sites:
+            known = " or ".join(repr(other.name) for other in families.ALL if other.for_sites)
+            raise SettingsError(f"codec must be {known}, not {self.codec!r}")
         if self.originals not in ("keep", "drop"):
             raise SettingsError(f"originals must be 'keep' or 'drop', not {self.originals!r}")
+        if self.markup not in ("auto", "picture", "img"):
+            raise SettingsError(f"markup must be 'auto', 'picture' or 'img', not {self.markup!r}")
         if self.placeholder not in ("off", "colour", "blur"):
             raise SettingsError(
                 f"placeholder must be 'blur', 'colour' or 'off', not {self.placeholder!r}"
@@ -140,18 +176,65 @@ def quality_of(text: str) -> float:
     return quality
 
 
-def load(path: Path) -> Settings:
-    """Settings from a TOML file. A missing file gives the defaults. Raises SettingsError."""
-    base = path.resolve().parent
+def load(path: Path | None = None) -> Settings:
+    """Settings from a TOML file, or from those of the plugin in an mkdocs.yml.
+
+    Without a path, from the first of CONFIG_NAMES in the current folder that has any; where none
+    has, and where the file is missing, the defaults hold. Raises SettingsError.
+    """
+    if path is not None:
+        return from_mapping(_values(path), path.resolve().parent)
+    found = (Path(name) for name in CONFIG_NAMES)
+    return load(next((path for path in found if _is_ours(path)), Path(CONFIG_NAMES[0])))
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file here has settings: an mkdocs.yml may do without the plugin."""
     try:
+        return b"sitecodec" in path.read_bytes() or path.suffix == ".toml"
+    except OSError:
+        return False
+
+
+def _values(path: Path) -> Mapping[str, Any]:
+    """The plain values in a configuration file; none where there is no such file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix.lower() in (".yml", ".yaml"):
+            return _of_plugin(path, text)
         import tomllib  # 2 ms that the plugin need not pay for
 
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(text)
     except FileNotFoundError:
-        values = {}
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"cannot read {path}: {error}") from error
-    return from_mapping(values, base)
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        what = " ".join(str(error).split())
+        raise SettingsError(f"cannot read {path}: {what}; mend it or name another file") from error
+
+
+def _of_plugin(path: Path, text: str) -> Mapping[str, Any]:
+    """The options under `sitecodec` in the plugins of an mkdocs.yml."""
+    try:
+        import yaml  # comes with MkDocs
+    except ImportError:
+        raise SettingsError(f"cannot read {path}: pip install pyyaml, or use a TOML file") from None
+
+    class Loader(yaml.SafeLoader):
+        """MkDocs knows tags such as !ENV and !!python/name: what they mean matters to others."""
+
+    Loader.add_multi_constructor("", lambda loader, suffix, node: None)
+    try:
+        values = yaml.load(text, Loader)
+    except yaml.YAMLError as error:
+        raise ValueError(error) from error
+    plugins = values.get("plugins") if isinstance(values, dict) else None
+    for plugin in plugins if isinstance(plugins, (list, dict)) else ():
+        options = plugins[plugin] if isinstance(plugins, dict) else None
+        if isinstance(plugin, dict) and len(plugin) == 1:
+            ((plugin, options),) = plugin.items()
+        if plugin == "sitecodec":
+            return options if isinstance(options, dict) else {}
+    raise SettingsError(f"{path} has no plugin sitecodec; add it, or name a TOML file")
 
 
 def _coerce(name: str, value: Any, base: Path) -> Any:  # noqa: ANN401 - plain config values

@@ -2,8 +2,9 @@
 
 Layout below the root: `CACHEDIR.TAG` (the marker, https://bford.info/cachedir/), `ab/cdef…` (an
 entry, named by its key) and `tmp/` (entries being written). An entry is four magic bytes, the
-SHA-256 of its content, and the content. It is written to `tmp/`, synced and renamed, so a reader
-sees all of it or nothing; the checksum catches what the disk does to it later.
+SHA-256 of its key and content, and the content. It is written to `tmp/`, synced and renamed, so a
+reader sees all of it or nothing; the checksum catches what the disk does to it later, and an entry
+that stands in another's place. It keeps nobody out who may write here: see docs/security.md.
 """
 
 from __future__ import annotations
@@ -13,28 +14,24 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from sitecodec import marker
 from sitecodec.errors import StoreError
+from sitecodec.folders import Folder, opened, real
 
-_MAGIC = b"SCS1"
+_MAGIC = b"SCS2"
 _HEAD = len(_MAGIC) + 32
-_TAG = "CACHEDIR.TAG"
-_TAG_SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"
-_TAG_OWNER = b"created by sitecodec"
-_TAG_TEXT = (
-    _TAG_SIGNATURE
-    + b"\n# This file is a cache directory tag "
-    + _TAG_OWNER
-    + b".\n# For information about cache directory tags, see https://bford.info/cachedir/\n"
-)
 _KEY = re.compile(r"[0-9a-f]{64}\Z")
 # Compiled where they are needed: not in a warm build.
 _SHARD = r"[0-9a-f]{2}"
 _REST = r"[0-9a-f]{62}"
+_OWN_NAME = rf"{_SHARD}|tmp|{re.escape(marker.NAME)}"
+_TEMPORARY = "tmp"
 _DAY = 86_400.0
+_MOST_BYTES = 1 << 30  # of an entry: a file without end would take all memory
 # No writer holds a temporary file for longer than this: what is older was left by a killed one.
 _ORPHAN_AGE = 3_600.0
 
@@ -80,23 +77,20 @@ class Store(NamedTuple):
         return found.content if found else None
 
     def fetch(self, key: str) -> Fetched | None:
-        """The same, with the checksum that was found to be right."""
+        """The bytes of an entry, with the checksum that was verified."""
         if not _KEY.match(key):
             return None
-        # Of a string, since a warm build does little else, and paths take longer than the system.
-        place = f"{self.root}/{key[:2]}/{key[2:]}"
         try:
-            with open(place, "rb", buffering=0) as file:  # noqa: PTH123
-                used = os.fstat(file.fileno()).st_mtime
-                head, content = file.read(_HEAD), file.read()
+            with opened(f"{self.root}/{key[:2]}") as shard:
+                raw, status = shard.read(key[2:], _MOST_BYTES)
+                head, content = raw[:_HEAD], raw[_HEAD:]
+                if head != _MAGIC + _checksum(key, content):
+                    shard.remove(key[2:])
+                    return None
+                if time.time() - status.st_mtime > self.resolution:  # last use, for gc
+                    shard.touch(key[2:])
         except OSError:
             return None
-        if not _is_intact(head, content):
-            _unlink(Path(place))
-            return None
-        if time.time() - used > self.resolution:  # last use, for gc
-            with contextlib.suppress(OSError):
-                os.utime(place)
         return Fetched(content, head[len(_MAGIC) :])
 
     def put(self, key: str, data: bytes) -> None:
@@ -106,30 +100,33 @@ class Store(NamedTuple):
         """
         if not _KEY.match(key):
             raise StoreError(f"not a key of the store: {key!r}; use sitecodec.store.key")
+        if len(data) > _MOST_BYTES - _HEAD:
+            raise StoreError(f"an entry of {len(data)} bytes is too large; lower 'max_pixels'")
         self._claim()
-        self._write(self.path(key), _MAGIC + hashlib.sha256(data).digest() + data)
+        self._write(key[:2], key[2:], _MAGIC + _checksum(key, data) + data)
 
     def stats(self) -> Usage:
         """How many entries there are, and their size. Raises StoreError if it is not a store."""
         return _usage(list(self._entries()))
 
-    def verify(self) -> tuple[str, ...]:
+    def verify(
+        self, is_sound: Callable[[str, bytes], bool] = lambda _key, _content: True
+    ) -> tuple[str, ...]:
         """Read every entry; remove the damaged ones and return their keys.
 
-        Raises StoreError if the folder is not a store.
+        So are links, pipes and the like under the names of entries, and of folders the same.
+        `is_sound` has a look at key and content besides. Raises StoreError if it is not a store.
         """
         bad = []
-        for entry in self._entries():
+        for name in self._own_names():
             try:
-                raw = entry.path.read_bytes()
-                intact = _is_intact(raw[:_HEAD], raw[_HEAD:])
-            except FileNotFoundError:
-                continue  # another process removed it meanwhile
-            except OSError:
-                intact = False
-            if not intact:
-                bad.append(entry.key)
-                _unlink(entry.path)
+                with opened(f"{self.root}/{name}") as shard:
+                    keys = [name + i.name for i in shard.scan() if re.fullmatch(_REST, i.name)]
+                    damaged = [key for key in keys if not _is_sound(shard, key, is_sound)]
+                    bad += [key for key in damaged if shard.remove(key[2:])]
+            except OSError:  # a link, perhaps
+                with contextlib.suppress(OSError), opened(real(self.root)) as root:
+                    bad += [name] if root.remove(name) else []
         self.sweep()
         return tuple(sorted(bad))
 
@@ -145,7 +142,7 @@ class Store(NamedTuple):
         for entry in entries:
             too_old = max_age is not None and now - entry.used > max_age
             too_much = max_bytes is not None and left > max_bytes
-            if (too_old or too_much) and _unlink(entry.path):
+            if (too_old or too_much) and self._remove(entry.key):
                 removed.append(entry)
                 left -= entry.size
         self.sweep()
@@ -156,13 +153,15 @@ class Store(NamedTuple):
 
         Raises StoreError if the folder is not a store.
         """
-        entries = [entry for entry in self._entries() if _unlink(entry.path)]
+        names = self._own_names()
+        entries = [entry for entry in self._entries() if self._remove(entry.key)]
         self.sweep(max_age=-1.0)
-        for folder in [*self._shards(), self.root / "tmp"]:
-            with contextlib.suppress(OSError):  # something else lies in it, so it stays
-                folder.rmdir()
-        _unlink(self.root / _TAG)
         with contextlib.suppress(OSError):
+            with opened(real(self.root)) as root:
+                for name in (*names, _TEMPORARY):
+                    if not root.remove(name):  # as it does a link
+                        root.remove_folder(name)  # if nothing else lies in it
+                root.remove(marker.NAME)
             self.root.rmdir()
         return _usage(entries)
 
@@ -170,126 +169,110 @@ class Store(NamedTuple):
         """Remove temporary files older than `max_age` seconds, left by killed writers."""
         swept = 0
         now = time.time()
-        for item in _scan(self.root / "tmp"):
-            with contextlib.suppress(OSError):
-                ours = item.name.endswith(".tmp") and item.is_file(follow_symlinks=False)
-                if ours and now - item.stat(follow_symlinks=False).st_mtime > max_age:
-                    swept += _unlink(Path(item.path))
+        with contextlib.suppress(OSError), opened(f"{self.root}/{_TEMPORARY}") as folder:
+            for item in folder.scan():
+                with contextlib.suppress(OSError):
+                    ours = item.name.endswith(".tmp") and item.is_file(follow_symlinks=False)
+                    if ours and now - item.stat(follow_symlinks=False).st_mtime > max_age:
+                        swept += folder.remove(item.name)
         return swept
 
     def path(self, key: str) -> Path:
-        """Where the entry of a key is, if it is there at all."""
+        """The path of a key's entry, whether or not it exists."""
         return self.root / key[:2] / key[2:]
 
-    def _write(self, path: Path, data: bytes) -> None:
+    def _write(self, folder: str, name: str, data: bytes) -> None:
+        """Write a file of the folder below the root, '' for the root itself. Raises StoreError."""
         import secrets  # which a build that writes nothing does without
 
-        temporary = self.root / "tmp" / f"{os.getpid()}-{secrets.token_hex(8)}.tmp"
+        temporary = f"{os.getpid()}-{secrets.token_hex(8)}.tmp"
         try:
-            temporary.parent.mkdir(parents=True, exist_ok=True)
-            path.parent.mkdir(exist_ok=True)
-            with temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
+            self.root.mkdir(parents=True, exist_ok=True)
+            root = real(self.root)
+            with (
+                opened(f"{root}/{_TEMPORARY}", make=True) as waiting,
+                opened(f"{root}/{folder}" if folder else root, make=bool(folder)) as place,
+            ):
+                try:
+                    waiting.write(temporary, data)
+                    waiting.move(temporary, place, name)
+                finally:
+                    waiting.remove(temporary)  # gone already when all went well
         except OSError as error:
             raise StoreError(
                 f"cannot write to the store {self.root}: {error.strerror or error};"
                 " free some space or set 'store' to another folder"
             ) from error
-        finally:
-            _unlink(temporary)  # gone already when all went well
+
+    def _remove(self, key: str) -> bool:
+        with contextlib.suppress(OSError), opened(f"{self.root}/{key[:2]}") as shard:
+            return shard.remove(key[2:])
+        return False
 
     def _claim(self) -> None:
         """Mark the folder as a store, unless something else lives there."""
-        if self._marked():
+        if marker.stands_in(self.root):
             return
-        foreign = [item.name for item in _scan(self.root) if not _is_own_name(item.name)]
+        foreign = [item for item in self._names() if not re.fullmatch(_OWN_NAME, item)]
         if foreign:
             # A marker here would tell backup programs to skip the user's own files.
             raise StoreError(
                 f"{self.root} holds other files, such as {min(foreign)!r};"
                 " set 'store' to an empty or new folder"
             )
-        self._write(self.root / _TAG, _TAG_TEXT)
-
-    def _marked(self) -> bool:
-        """Whether the marker is there. Raises StoreError if it is another program's."""
-        try:
-            with (self.root / _TAG).open("rb") as file:
-                tag = file.read(4096)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except OSError as error:
-            raise StoreError(
-                f"cannot read the store {self.root}: {error.strerror};"
-                " mend its permissions or set 'store' to another folder"
-            ) from error
-        if not tag.startswith(_TAG_SIGNATURE) or _TAG_OWNER not in tag:
-            raise StoreError(
-                f"{self.root} is the cache of another program; set 'store' to another folder"
-            )
-        return True
+        self._write("", marker.NAME, marker.TEXT)
 
     def _entries(self) -> Iterator[_Entry]:
-        if not self._marked():
-            if any(True for _ in _scan(self.root)):
-                raise StoreError(
-                    f"{self.root} is not a sitecodec store (no {_TAG});"
-                    " name the folder of the 'store' setting"
-                )
-            return
-        for shard in self._shards():
-            for item in _scan(shard):
-                with contextlib.suppress(OSError):
+        for name in self._own_names():
+            with contextlib.suppress(OSError), opened(f"{self.root}/{name}") as shard:
+                for item in shard.scan():
                     if re.fullmatch(_REST, item.name) and item.is_file(follow_symlinks=False):
                         status = item.stat(follow_symlinks=False)
-                        yield _Entry(
-                            shard.name + item.name,
-                            Path(item.path),
-                            status.st_size,
-                            status.st_mtime,
-                        )
+                        yield _Entry(name + item.name, status.st_size, status.st_mtime)
 
-    def _shards(self) -> list[Path]:
-        return [
-            Path(item.path)
-            for item in _scan(self.root)
-            if re.fullmatch(_SHARD, item.name) and item.is_dir(follow_symlinks=False)
-        ]
+    def _own_names(self) -> list[str]:
+        """The names of the folders of entries that there are.
+
+        Raises StoreError if the folder is not a store.
+        """
+        names = self._names()
+        if names and not marker.stands_in(self.root):
+            raise StoreError(
+                f"{self.root} is not a sitecodec store (no {marker.NAME});"
+                " name the folder of the 'store' setting"
+            )
+        return [name for name in names if re.fullmatch(_SHARD, name)]
+
+    def _names(self) -> list[str]:
+        try:
+            return os.listdir(self.root)  # noqa: PTH208 - names are all that is wanted
+        except OSError:
+            return []
 
 
 class _Entry(NamedTuple):
     key: str
-    path: Path
     size: int
     used: float
 
 
-def _is_intact(head: bytes, content: bytes) -> bool:
-    return head == _MAGIC + hashlib.sha256(content).digest()
+def _checksum(key: str, content: bytes) -> bytes:
+    digest = hashlib.sha256(bytes.fromhex(key))
+    digest.update(content)
+    return digest.digest()
+
+
+def _is_sound(shard: Folder, key: str, is_sound: Callable[[str, bytes], bool]) -> bool:
+    """Whether an entry is whole, its own, and what it should be."""
+    try:
+        raw, _ = shard.read(key[2:], _MOST_BYTES)
+    except FileNotFoundError:
+        return True  # another process removed it meanwhile
+    except OSError:
+        return False
+    head, content = raw[:_HEAD], raw[_HEAD:]
+    return head == _MAGIC + _checksum(key, content) and is_sound(key, content)
 
 
 def _usage(entries: list[_Entry]) -> Usage:
     return Usage(len(entries), sum(entry.size for entry in entries))
-
-
-def _is_own_name(name: str) -> bool:
-    return name in (_TAG, "tmp") or re.fullmatch(_SHARD, name) is not None
-
-
-def _scan(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as items:
-            return list(items)
-    except OSError:
-        return []
-
-
-def _unlink(path: Path) -> bool:
-    try:
-        path.unlink()
-    except OSError:
-        return False
-    return True

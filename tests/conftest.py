@@ -2,9 +2,16 @@
 
 import io
 
+import hypothesis
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
+
+# How long a test takes says more of the machine than of the code.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
 
 
 def make_photo(height, width, seed=0):
@@ -58,6 +65,14 @@ def encode(pixels, format_name="PNG", **options):
     buffer = io.BytesIO()
     image.save(buffer, format_name, **options)
     return buffer.getvalue()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_home(tmp_path_factory):
+    """The user's own folders are not written to."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ def require(condition: bool, reason: str) -> None:
         raise ValueError(reason)
 
 
-def decode(payload: bytes, model_file: bytes, limit: int = 50_000_000) -> Array:
+def decode(payload: bytes, model_file: bytes) -> Array:
     """Section "Payload" and "Order of decoding"."""
     require(len(payload) >= 20 and payload[:4] == b"SLAT", "not a payload")
     version, codec, fingerprint, width, height, quality, checksum = struct.unpack(
@@ -48,6 +48,7 @@ def decode(payload: bytes, model_file: bytes, limit: int = 50_000_000) -> Array:
     require(codec == 0, "unknown codec")
     require(zlib.crc32(payload[20:], zlib.crc32(payload[:16])) == checksum, "wrong checksum")
     require(quality <= 10000, "quality above 10000")
+    limit = min(50_000_000, 2**21 + 4096 * len(payload))
     require(width * height <= limit, "too many pixels")
     model = read_model(model_file)
     require(model.fingerprint == fingerprint, "unknown model")
@@ -91,16 +92,16 @@ def read_model(data: bytes) -> Record:
     (fingerprint,) = struct.unpack("<I", data[-4:])
     require(zlib.crc32(data[:-4]) == fingerprint, "wrong checksum of the model")
     reader = Reader(data[4:-4])
-    kind, levels, channels, bits, count, zero, parent = reader.fields("BBHBBHI")
-    require((kind, zero, parent) == (1, 0, 0), "not a decoder")
+    kind, levels, channels, bits, count, _, _ = reader.fields("BBHBBHI")
+    require(kind == 1, "not a decoder")
     require(2 <= levels <= 16 and 8 <= channels <= 512 and channels % 8 == 0, "bad shape")
     require(bits <= 14 and count <= 127, "bad header of the model")
     model = Record(levels=levels, channels=channels, bits=bits, fingerprint=fingerprint)
     model.gains = reader.array("<i2", levels, channels).astype(np.int64)
 
-    transform_size, scale_size, tap_count, zero = reader.fields("HHBB")
+    transform_size, scale_size, tap_count, _ = reader.fields("HHBB")
     require(transform_size >= 2 and scale_size >= 2, "bad tables")
-    require(1 <= tap_count <= 32 and zero == 0, "bad taps")
+    require(1 <= tap_count <= 32, "bad taps")
     model.taps = taps = [(int(dy), int(dx)) for dy, dx in reader.array("i1", tap_count, 2)]
     require(all(-3 <= y <= 0 and -3 <= x <= 3 and (y < 0 or x < 0) for y, x in taps), "bad tap")
     model.transform = reader.array("<i2", transform_size).astype(np.int64)
@@ -123,10 +124,10 @@ def read_model(data: bytes) -> Record:
 
 def read_layer(reader: Reader, levels: int, inputs: int, depthwise: bool = False) -> Record:
     """Section "Layers": the fields."""
-    outputs, rows, columns, size, activation, bias_rows, zero = reader.fields("HBBBBBB")
+    outputs, rows, columns, size, activation, bias_rows, _ = reader.fields("HBBBBBB")
     require(8 <= outputs <= 1024 and outputs % 8 == 0 and inputs % 8 == 0, "bad channels")
     require(1 <= rows <= 32 and 1 <= columns <= 8, "bad kernel")
-    require(size in (1, 2) and activation <= 2 and zero == 0, "bad layer")
+    require(size in (1, 2) and activation <= 2, "bad layer")
     require(bias_rows in (1, levels), "bad bias")
     layer = Record(outputs=outputs, rows=rows, columns=columns, activation=activation)
     layer.scale = reader.array("<f4", outputs)
@@ -138,8 +139,8 @@ def read_layer(reader: Reader, levels: int, inputs: int, depthwise: bool = False
 
 def read_operation(reader: Reader, levels: int, shapes: list[tuple[int, int]]) -> Record:
     """Section "Graph": the fields. A shape is (channels, 1 / scale); the result's is appended."""
-    kind, factor, pad, zero, a, b = reader.fields("BBBBHH")
-    require(1 <= kind <= 6 and zero == 0 and a < len(shapes), "bad operation")
+    kind, factor, pad, _, a, b = reader.fields("BBBBHH")
+    require(1 <= kind <= 6 and a < len(shapes), "bad operation")
     channels, scale = shapes[a]
     layer = None
     if kind in (1, 2):
@@ -241,7 +242,7 @@ def decode_latents(data: bytes, model: Record, at: Position, rows: int, columns:
                 index = min(max(int(v[channels + c]) + 128, 0), len(model.scales) - 1)
                 q[y, x, c] = decode_latent(coder, int(v[c]), model.scales[index])
             magnitude = np.minimum(np.abs(q[y, x]), len(model.transform) - 1)
-            seen[y + 3, x + 3] = np.sign(q[y, x]) * model.transform[magnitude]
+            seen[y + 3, x + 3] = (np.sign(q[y, x]) * model.transform[magnitude]).astype(np.int16)
     return q
 
 

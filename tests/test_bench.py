@@ -2,6 +2,7 @@ import io
 import itertools
 import json
 import math
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import AvifImagePlugin, Image
 
-from sitecodec import bench, codecs, metrics
-from sitecodec.bench import Point, Results, measure
+from sitecodec import bdrate, bench, codecs, metrics
+from sitecodec.bench import Point, Results, judges, measure, report
 from sitecodec.codecs.web import WebCodec
 from sitecodec.encoding import images, sources
 from sitecodec.errors import SitecodecError
@@ -105,6 +106,41 @@ def make_avif(pixels, quality):
     return file.getvalue()
 
 
+def judged(make, name):
+    pixels = make.photo(96, 128, 1)
+    judge = judges.available()[0].get(name)
+    if judge is None:
+        pytest.skip(" ".join(line for line in judges.available()[1] if name in line.lower()))
+    pictures = [images.decode(images.avif(pixels, quality, 9)) for quality in (15, 60)]
+    return [judges.quality(name, judge(pixels, picture)) for picture in (*pictures, pixels)]
+
+
+@pytest.mark.parametrize("name", ["butteraugli", "cvvdp"])
+def test_judges_prefer_the_better_picture(make, name):
+    worse, better, same = judged(make, name)
+    assert worse < better < same
+
+
+def test_judges_that_are_missing_are_a_line_each(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(judges, "_installed", lambda name: name == "torch")
+    asked, missing = judges.available()
+    assert asked == {}
+    assert [line.split()[0] for line in missing] == ["butteraugli", "ColorVideoVDP"]
+    assert "torchvision, pycvvdp" in missing[1]
+
+
+def test_without_scipy_there_are_no_bd_rates_and_a_line_says_so(make, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    path = tmp_path / "a.png"
+    path.write_bytes(make.file(make.photo(64, 96, 3)))
+    results = bench.run([path], ["avif", "webp"])
+    assert any(line.startswith("BD-rates left out") for line in results.missing)
+    assert set(bench.bd_rates(results)["webp"].values()) == {None}
+    with pytest.raises(SitecodecError, match="install it with"):
+        bdrate.bd_rate([(1, 1), (2, 2)], [(1, 1), (2, 2)])
+
+
 def test_bad_pictures_are_a_line_each_and_count_nowhere(measured):
     results, _ = measured
     assert results.pictures == 2
@@ -137,7 +173,9 @@ def test_nothing_measured(tmp_path):
     results = bench.run([tmp_path / "none.png"])
     assert results.curves == {}
     assert len(results.problems) == 1
-    assert bench.to_json(results) == {"curves": {}, "bd_rate": {}}
+    values = bench.to_json(results)
+    assert (values["curves"], values["bd_rate"]) == ({}, {})
+    assert {"pillow", "libavif", "libaom"} <= values["versions"].keys()
     assert "no picture" in bench.render_table(results)
     assert bench.run([]).problems == ()
 
@@ -174,14 +212,14 @@ def test_bd_rates_of_known_curves():
     assert " - " in bench.render_table(results) + " "
 
 
-def test_json_has_two_keys_and_only_json_values(measured, tmp_path):
+def test_json_has_three_keys_and_only_json_values(measured, tmp_path):
     results, _ = measured
     bench.write_json(results, tmp_path / "r.json")
     data = json.loads((tmp_path / "r.json").read_text())
-    assert set(data) == {"curves", "bd_rate"}
+    assert set(data) == {"curves", "bd_rate", "versions"}
     assert list(data["curves"]) == CODECS
     assert set(data["bd_rate"]) == {"jpeg", "webp", "avif-tuned", "web"}
-    assert set(data["bd_rate"]["web"]) == {"psnr", "ms_ssim", "ssimulacra2"}
+    assert set(data["bd_rate"]["web"]) == set(report._METRICS)
     assert data["curves"]["web"][0]["bpp"] == results.curves["web"][0].bpp
 
     lossless = Point(100, 9.0, math.inf, 1.0, 100.0, 1.0, 1.0)
@@ -204,7 +242,7 @@ def test_table_fits_a_terminal(measured):
     results, _ = measured
     table = bench.render_table(results)
     assert max(map(len, table.splitlines())) <= 80
-    assert "sitecodec web" in table
+    assert "web, effort 3" in table
     assert "2 pictures" in table
     extreme = Point(100, 23.456, math.inf, 1.0, -1234.5, 1234.567, 1234.567)
     wide = Results(dict.fromkeys(CODECS, (*curve(1.0), extreme)), *(99999, 10**12, 12345, ()))
@@ -219,8 +257,9 @@ def test_plot(measured, tmp_path):
     assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
     root = ET.parse(tmp_path / "one.svg").getroot()
     groups = [g.get("id", "") for g in root.iter("{http://www.w3.org/2000/svg}g")]
-    assert {"axes_1", "axes_2", "axes_3"} <= set(groups)
-    assert "axes_4" not in groups
+    panels = 3 + len(judges.available()[0])
+    assert {f"axes_{n + 1}" for n in range(panels)} <= set(groups)
+    assert f"axes_{panels + 1}" not in groups
     bench.plot(results, tmp_path / "plot.png")
     with Image.open(tmp_path / "plot.png") as image:
         assert image.format == "PNG"

@@ -7,6 +7,7 @@ from PIL import Image
 
 from sitecodec.cli import main
 from sitecodec.encoding import images
+from sitecodec.report import weight
 
 
 @pytest.fixture
@@ -155,3 +156,12 @@ def test_every_command_has_help_with_an_example():
         assert shown.exit_code == 0
         if command[0] != "cache":
             assert "Example:" in shown.output
+
+
+def test_numbers_that_are_none_are_wrong_use(run, photo):
+    for option in ("--quality", "--target-score"):
+        done = run("encode", photo, "x.slat", option, "nan")
+        assert done.exit_code == 2, done.output
+        assert "nan is not a number" in done.output
+    assert run("cache", "gc", "--max-size", "9" * 5000 + "MB").exit_code == 0
+    assert weight.parse_budget(f"page={'9' * 5000}kB") == ("page", 10**18)

@@ -1,4 +1,4 @@
-"""sitecodec.site.headers: what hosts' configuration files ask for."""
+"""sitecodec.visitors.headers: what hosts' configuration files ask for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sitecodec.site import headers
+from sitecodec.visitors import headers
 
 
 def found(site, path, name="x-a"):

@@ -1,4 +1,4 @@
-"""sitecodec.site.hosting: what a host's set-up still needs, and silence where nothing is known."""
+"""sitecodec.visitors.hosting: what a host's set-up still needs, or silence."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import re
 import pytest
 
 from sitecodec.settings import Settings
-from sitecodec.site import hosting, worker
 from sitecodec.site.build import rewrite_site
 from sitecodec.site.summary import table
+from sitecodec.visitors import hosting, worker
 
 FOLDER = "assets/sitecodec"
 GOOD = (

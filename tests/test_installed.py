@@ -11,10 +11,10 @@ import pytest
 
 from sitecodec.encoding import jobs
 from sitecodec.settings import Settings
-from sitecodec.site import installed as module
-from sitecodec.site import worker
-from sitecodec.site.installed import installed
 from sitecodec.store import Store
+from sitecodec.visitors import installed as module
+from sitecodec.visitors import worker
+from sitecodec.visitors.installed import installed
 
 
 def test_it_is_what_is_installed_and_is_read_once(
@@ -32,13 +32,20 @@ def test_it_is_what_is_installed_and_is_read_once(
         installed(replace(settings, model="web-0"), store)
 
 
-@pytest.mark.parametrize("entry", [b"", b"[]", b"{}", b"[1", b'["x", null]', b"5"])
+@pytest.mark.parametrize(
+    "entry",
+    [
+        *(b"", b"[]", b"{}", b"[1", b'["x", null]', b"5", b"[" * 100_000),
+        *(b'["x", 1]', b'["x", 1, 2, 3]', b'["x", 1e999, 2]', b'["x", -1, 2]', b'["x", true, 2]'),
+        *(b'["\\ud800", 1, 2]', b"[[], 1, 2]", b'["x", 1, %s]' % (b"9" * 5000)),
+    ],
+)
 def test_an_entry_of_another_kind_is_none(tmp_path: Path, entry: bytes) -> None:
     settings, store = Settings(), Store(tmp_path / "store")
     first = installed(settings, store)
     places = [path for path in (tmp_path / "store").glob("??/*") if b'["web1-' in path.read_bytes()]
     assert len(places) == 1
-    store.put(places[0].parent.name + places[0].name, entry)
+    store.put(places[0].parent.name + places[0].name, module.MAGIC + entry)
     assert installed(settings, store) == first
 
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sitecodec.errors import SettingsError
 from sitecodec.page import markup
 from sitecodec.page.html import scan
+from sitecodec.page.layout import Layout
 from sitecodec.page.markup import Picture, Source, load_template, more_sources, render, sized
+from sitecodec.page.priority import Position
 
 PICTURE = Picture(
     sources=(
@@ -23,11 +27,13 @@ PICTURE = Picture(
     width=600,
     height=400,
 )
+HELD = Layout(natural=(600, 400), unheld="", sized=True)
 
 
 def rendered(
     tag: bytes,
     picture: Picture = PICTURE,
+    layout: Layout = HELD,
     *,
     templates: Path | None = None,
     first: bool = False,
@@ -35,10 +41,10 @@ def rendered(
 ) -> bytes:
     (image,) = scan(tag).images
     template = load_template(templates)
-    return render(template, tag, image, picture, first=first, lazy=lazy)
+    return render(template, tag, image, picture, layout, Position(first=first, lazy=lazy))
 
 
-def img(tag: bytes, **options: bool) -> str:
+def img(tag: bytes, **options: Any) -> str:
     """The <img> of what is rendered."""
     text = rendered(tag, **options).decode()
     return text[text.index("<img") : text.index("</picture>")]
@@ -50,8 +56,8 @@ def test_the_whole_picture() -> None:
         b'<source type="image/x-sitecodec" srcset="x/a-1.slat">'
         b'<source type="image/avif" srcset="x/a-1.avif">'
         b'<img alt="a &amp; b" src="x/a-1.jpg#only-dark" width="600" height="400"'
-        b' data-sitecodec="sized" decoding="async" loading="lazy">'
-        b"</picture>"
+        b' data-sitecodec="sized" decoding="async" loading="lazy"'
+        b' style="contain-intrinsic-size:600px 400px"></picture>'
     )
 
 
@@ -63,7 +69,9 @@ def test_every_attribute_stays_in_order_and_as_spelled() -> None:
     )
     out = rendered(tag)
     start, end = out.index(b"<img") + 4, out.index(b' width="600"')
-    assert out[start:end] == tag[4:-1].replace(b"'a.png?v=1'", b'"x/a-1.jpg#only-dark"')
+    own = tag[4:-1].replace(b"'a.png?v=1'", b'"x/a-1.jpg#only-dark"')
+    style = b'style="color:red;contain-intrinsic-size:600px 400px"'
+    assert out[start:end] == own.replace(b"style=color:red", style)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +85,7 @@ def test_every_attribute_stays_in_order_and_as_spelled() -> None:
 )
 def test_tags_are_closed_as_the_author_closes_them(tag: bytes, end: str) -> None:
     text = rendered(tag).decode()
-    assert img(tag).endswith('loading="lazy"' + end)
+    assert img(tag).endswith('400px"' + end)
     assert f'srcset="x/a-1.avif"{end}' in text
 
 
@@ -95,30 +103,58 @@ def test_addresses_are_escaped() -> None:
     assert image.get("src") == "x\"'<>&"
 
 
+RATIO = ";--sitecodec-ratio:600/400"
+
+
 @pytest.mark.parametrize(
-    ("given_size", "added"),
+    ("author", "attributes", "ratio"),
     [
-        (b"", ' width="600" height="400"'),
-        (b"width=300", ' height="200"'),
-        (b'height="100"', ' width="150"'),
-        (b"width=1 ", ' height="1"'),
-        (b'width="50%"', ""),
-        (b'width="300px"', ""),
-        (b"width=0", ""),
-        (b"width=3.5", ""),
-        (b"width=\xd9\xa3", ""),
-        (b"width=100 height=100", ""),
-        (b"width=99999999999", ""),
-        (b'style="max-width: 50%"', ""),
-        (b'style="HEIGHT:3em"', ""),
-        (b'style="color: red"', ' width="600" height="400"'),
+        ("", ' width="600" height="400" data-sitecodec="sized"', ""),
+        (" width=300", ' data-sitecodec="held"', RATIO),
+        (' height="100"', ' data-sitecodec="held"', RATIO),
+        (' width="50%"', ' data-sitecodec="held"', RATIO),
+        (" width=auto", ' data-sitecodec="held"', RATIO),
+        (" width=1 height=1", ' data-sitecodec="held"', RATIO),
     ],
 )
-def test_dimensions(given_size: bytes, added: str) -> None:
-    after = img(b"<img src=a " + given_size + b">").partition("only-dark")[2]
-    added_here = after.partition(given_size.decode().strip())[2] if given_size else after[1:]
-    marker = ' data-sitecodec="sized"' if added else ""
-    assert added_here == f'{added}{marker} decoding="async" loading="lazy">'
+def test_space_is_reserved(author: str, attributes: str, ratio: str) -> None:
+    """A size of the author's stays alone: the other side follows from the ratio, unrounded."""
+    tag = f"<img src=a{author}>".encode()
+    style = f' style="contain-intrinsic-size:600px 400px{ratio}"'
+    after = img(tag).partition('only-dark"')[2].removeprefix(author)
+    assert after == f'{attributes} decoding="async" loading="lazy"{style}>'
+
+
+def test_what_may_be_added() -> None:
+    """As the layout says: nothing that a selector would see, no size that is not the image's."""
+    tag = b"<img src=a>"
+    layout = HELD._replace(sized=False, unseen=frozenset(["decoding"]))
+    held = ' decoding="async" style="contain-intrinsic-size:600px 400px'
+    assert img(tag, layout=layout).endswith(f'-dark" data-sitecodec="held"{held}{RATIO}">')
+    layout = HELD._replace(unheld="in a flex container", unseen=frozenset())
+    ratio = 'src="x/a-1.jpg#only-dark" width="600" height="400" data-sitecodec="ratio">'
+    assert img(tag, layout=layout).endswith(ratio)
+    assert img(tag, layout=Layout(unseen=frozenset())) == '<img src="x/a-1.jpg#only-dark">'
+
+
+def test_without_a_picture() -> None:
+    """The tag keeps the author's file, and offers another in a format that all browsers know."""
+    layout = Layout("img", "figure > img", unseen=frozenset())
+    tag = b"<img src='a.png?x' alt=y />"
+    assert rendered(tag, layout=layout) == b"<img src='a.png?x' alt=y srcset=\"x/a-1.avif\" />"
+    several = Picture(
+        (
+            Source("image/x-sitecodec", "a.slat 600w, b.slat 300w", 600, 400, "9px"),
+            Source("image/webp", "a.webp 600w, b.webp 300w", 600, 400, "9px"),
+        ),
+        *("a.jpg", 600, 400, "a.jpg 600w, b.jpg 300w", "9px"),
+    )
+    assert rendered(b"<img src=a>", several, layout) == (
+        b'<img src=a srcset="a.webp 600w, b.webp 300w" sizes="9px">'
+    )
+    assert rendered(b"<img src=a sizes=1px>", several, layout) == b"<img src=a sizes=1px>"
+    none = Picture((), "a.jpg", 600, 400)
+    assert rendered(b"<img src=a>", none, layout) == b"<img src=a>"
 
 
 @pytest.mark.parametrize(
@@ -136,7 +172,8 @@ def test_dimensions(given_size: bytes, added: str) -> None:
     ],
 )
 def test_loading(author: bytes, first: bool, lazy: bool, loading: str) -> None:
-    out = img(b"<img src=a width=1 height=1" + author + b">", first=first, lazy=lazy)
+    tag = b"<img src=a width=1 height=1" + author + b">"
+    out = img(tag, layout=Layout(), first=first, lazy=lazy)
     assert out.partition(f"height=1{author.decode()}")[2] == f"{loading}>"
 
 
@@ -151,60 +188,34 @@ def test_several_widths() -> None:
     )
     assert rendered(b"<img src=a>", picture) == (
         b'<picture data-sitecodec><source type="image/avif" srcset="a.avif 600w, b.avif 300w"'
-        b' sizes="auto, 300px"><img src="a.jpg" width="1200" height="800" data-sitecodec="sized"'
-        b' decoding="async" loading="lazy" srcset="a.jpg 600w, b.jpg 300w" sizes="auto, 300px"'
-        b' style="contain-intrinsic-size:1200px 800px"></picture>'
+        b' sizes="300px"><img src="a.jpg" width="600" height="400" data-sitecodec="sized"'
+        b' decoding="async" loading="lazy" srcset="a.jpg 600w, b.jpg 300w" sizes="300px"'
+        b' style="contain-intrinsic-size:600px 400px"></picture>'
     )
-    own = rendered(b'<img src=a sizes="9px">', picture)
-    assert own.count(b" sizes=") == 2
-    assert b"auto" not in own
-
-
-@pytest.mark.parametrize(
-    ("tag", "lazy", "auto"),
-    [
-        (b"<img src=a>", True, True),
-        (b"<img src=a>", False, False),
-        (b"<img src=a loading=lazy>", False, True),
-        (b"<img src=a loading=eager>", True, False),
-        (b"<img src=a width=50%>", True, False),
-        (b"<img src=a width=50% height=20>", True, False),
-        (b"<img src=a style='color:red;'>", True, True),
-        (b"<img src=a style='--x:\xff'>", True, False),
-    ],
-)
-def test_the_browser_measures_where_that_changes_no_layout(
-    tag: bytes, lazy: bool, auto: bool
-) -> None:
-    picture = Picture((), "b", 1200, 800, srcset="a 600w, b 300w", sizes="300px")
-    out = rendered(tag, picture, lazy=lazy)
-    assert (b'sizes="auto, 300px"' in out) == auto
-    assert (b"contain-intrinsic-size:1200px 800px" in out) == auto
-    if auto and b"style" in tag:
-        assert b' style="color:red;contain-intrinsic-size:1200px 800px"' in out
 
 
 def test_placeholders_join_the_author_s_style() -> None:
     picture = Picture((), None, 60, 40, placeholder="background:#abc")
-    assert b' style="background:#abc"' in rendered(b"<img src=a>", picture)
+    held = b";contain-intrinsic-size:600px 400px"
+    assert b' style="background:#abc' + held + b'"' in rendered(b"<img src=a>", picture)
     styled = rendered(b"<img src=a style='color:red; ' alt=x>", picture)
-    assert b' style="color:red;background:#abc" alt=x' in styled
+    assert b' style="color:red;background:#abc' + held + b'" alt=x' in styled
     for own in (b"style=background:red", b"style='BACKGROUND-color:red'"):
         assert b"#abc" not in rendered(b"<img src=a " + own + b">", picture)
 
 
 def test_an_image_that_stays_gets_what_it_lacks() -> None:
-    def out(tag: bytes, size: tuple[int, int] | None = (60, 40), **position: bool) -> bytes:
+    def out(tag: bytes, layout: Layout = HELD, **position: bool) -> bytes:
         (image,) = scan(tag).images
-        return sized(tag, image, size, **({"first": False, "lazy": False} | position))
+        return sized(tag, image, layout, **({"first": False, "lazy": False} | position))
 
     assert out(b"<img src='a' alt=\xff />", lazy=True) == (
-        b'<img src=\'a\' alt=\xff width="60" height="40"'
-        b' data-sitecodec="sized" decoding="async" loading="lazy" />'
+        b'<img src=\'a\' alt=\xff width="600" height="400" data-sitecodec="sized"'
+        b' decoding="async" loading="lazy" style="contain-intrinsic-size:600px 400px" />'
     )
-    assert out(b"<img src=a width=6>", None) == b'<img src=a width=6 decoding="async">'
+    assert out(b"<img src=a width=6>", Layout()) == b'<img src=a width=6 decoding="async">'
     whole = b"<img src=a width=1 height=1 decoding=sync>"
-    assert out(whole) == whole
+    assert out(whole, Layout()) == whole
 
 
 def test_more_sources_stand_under_the_same_conditions() -> None:
@@ -219,36 +230,38 @@ def test_more_sources_stand_under_the_same_conditions() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tag", "picture_width", "shown"),
+    ("window", "pixels", "text"),
     [
-        (b"<img src=a>", 2000, 760),
-        (b"<img src=a>", 400, 400),
-        (b"<img src=a width=300>", 2000, 300),
-        (b"<img src=a width=3000>", 2000, 760),
-        (b"<img src=a width='50%'>", 2000, 760),
-        (b"<img src=a style='width:50%'>", 2000, None),
-        (b"<img src=a style='color:red'>", 2000, 760),
+        (1, 760, "(max-width: 760px) 100vw, 760px"),
+        (0.5, 380, "(max-width: 760px) 50vw, 380px"),
+        (1, 200, "200px"),
+        (1, math.inf, "100vw"),
+        (math.inf, 2400.4, "2401px"),
+        (1 / 3, math.inf, "33.34vw"),
     ],
 )
-def test_display_width(tag: bytes, picture_width: int, shown: int | None) -> None:
-    (image,) = scan(tag).images
-    assert markup.display_width(image, picture_width, 760) == shown
-
-
-def test_sizes() -> None:
-    assert markup.sizes(200) == "200px"
-    assert markup.sizes(760) == "(max-width: 760px) 100vw, 760px"
+def test_sizes(window: float, pixels: float, text: str) -> None:
+    layout = HELD._replace(window=window, pixels=pixels)
+    assert layout.sizes == text
+    assert not layout.whole
+    assert layout._replace(unheld="x").whole
 
 
 def test_the_head_gets_what_it_has_not() -> None:
     style = markup.head(b"")
-    assert style.startswith(b"<style data-sitecodec>:where(")
-    assert style.endswith(b"</style>")
+    assert style.startswith(b"<style data-sitecodec>@layer sitecodec{:where(")
+    assert style.endswith(b"</script>")
+    assert style.startswith(short := markup.head(b"", printing=False))
+    assert short.endswith(b"</style>")
+    script = b'<script defer src="a&amp;b.js"></script>'
     both = markup.head(b"", "a&b.js")
-    assert both == style + b'<script defer src="a&amp;b.js"></script>'
+    assert both == style.replace(short, short + script)
     assert markup.head(b"<p>" + both, "a&b.js") == b""
     pictures = [(30, 40, b"x"), (50, 60, b"y")]
     assert markup.with_head(b"", 7, pictures) == [(7, 7, style), *pictures]
+    begun = b"<meta x><!-- <link> --><link rel=stylesheet></head>"
+    place = begun.index(b"<link rel")
+    assert markup.with_head(begun, 44, pictures) == [(place, place, style), *pictures]
     assert markup.with_head(b"", None, pictures) == [(30, 40, style + b"x"), (50, 60, b"y")]
 
 
@@ -267,6 +280,7 @@ class Tags(HTMLParser):
         self.text += data
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(
@@ -292,7 +306,7 @@ def test_a_site_replaces_the_template(tmp_path: Path) -> None:
         "<img{{ attributes }}{{ end }}{{ author.alt }}</figure>\n"
     )
     tag = b'<img src=a class=c alt="&lt;b>" loading=eager decoding=sync width=1 height=1>'
-    assert rendered(tag, templates=tmp_path, first=True, lazy=False) == (
+    assert rendered(tag, layout=Layout(), templates=tmp_path, first=True, lazy=False) == (
         b"<figure class=c>x/a-1.jpg#only-dark 600x400! x/a-1.slat x/a-1.avif"
         b'<img src="x/a-1.jpg#only-dark" class=c alt="&lt;b>" loading=eager decoding=sync'
         b' width=1 height=1 fetchpriority="high">&lt;b&gt;</figure>'

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sitecodec import seal
 from sitecodec.encoding import jobs
 from sitecodec.settings import Settings
 from sitecodec.site import memory as memory_module
 from sitecodec.site import rewrite, survey
 from sitecodec.site.build import Summary, rewrite_site
+from sitecodec.site.entries import is_sound
 from sitecodec.site.memory import Memory, of_site
 from sitecodec.store import Store, key
 
@@ -26,6 +28,7 @@ PAGE = (
     "<picture><source srcset=i/b.png media=print><img src=i/none.png></picture></main>"
     '<p style="background:url(i/b.png)"><img src=../out.png><img src=/i/a.png>'
 )
+NAMES = ["index.html", "none.html", "sub/plain.html", "c.css", "d.css"]
 SVG = "<svg xmlns='http://www.w3.org/2000/svg' width='{}' height='20'/>"
 
 Remake = Callable[..., tuple[dict[str, bytes], Summary]]
@@ -187,11 +190,92 @@ def test_other_code_remembers_nothing(
 def entry(remake: Remake, settings: Settings) -> tuple[str, dict[str, Any]]:
     """The key of what is remembered, and what it is."""
     remake()
-    names = ["index.html", "none.html", "sub/plain.html", "c.css", "d.css"]
-    memory = of_site(settings, "/", names)
-    assert memory.earlier["pages"].keys() == set(names) - {"c.css"}
+    memory = of_site(settings, "/", NAMES)
+    assert memory.earlier["pages"].keys() == set(NAMES) - {"c.css"}
     assert len(memory.earlier["images"]) == 2
     return memory.key, memory.earlier
+
+
+def put(settings: Settings, name: str, values: Any) -> None:
+    """Put values into the store with the seal of this user, as only builds can."""
+    data = seal.sealed(name, json.dumps(values).encode())
+    assert data is not None
+    Store(settings.store).put(name, data)
+
+
+def remembered(settings: Settings, name: str) -> Any:
+    data = Store(settings.store).get(name)
+    assert data is not None
+    content = seal.unsealed(name, data)
+    return None if content is None else json.loads(content)
+
+
+def places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The ways to all values within plain values."""
+    yield way
+    if isinstance(value, (dict, list)):
+        for name in value if isinstance(value, dict) else range(len(value)):
+            yield from places(value[name], (*way, name))
+
+
+def changed(values: Any, way: tuple[Any, ...], worst: Any) -> Any:
+    if not way:
+        return worst
+    copy = dict(values) if isinstance(values, dict) else list(values)
+    copy[way[0]] = changed(copy[way[0]], way[1:], worst)
+    return copy
+
+
+WORST = ("../../outside", "/etc/passwd", "<script>x</script>", None, -1, 10**400, [], {}, [[[]]])
+
+
+def test_what_others_have_written_counts_for_nothing(
+    remake: Remake, settings: Settings, entry: tuple[str, Any]
+) -> None:
+    """Each field at its worst, without our seal or with that of something else."""
+    first = remake()
+    store, (name, values) = Store(settings.store), entry
+    good = store.get(name)
+    assert good is not None
+    trailer = good[good.rindex(b', "seal"') :]
+    for number, way in enumerate(places(values)):
+        worse = changed(values, way, WORST[number % len(WORST)])
+        if worse == values or not isinstance(worse, dict):
+            continue
+        forged = json.dumps(worse).encode()
+        store.put(name, forged[:-1] + trailer)
+        assert not of_site(settings, "/", NAMES).earlier
+        assert not is_sound(name, forged[:-1] + trailer)
+        if number % 20 == 0:
+            assert remake() == first
+    other = seal.sealed(key("another"), json.dumps(values).encode())
+    assert other is not None
+    store.put(name, other)
+    assert not of_site(settings, "/", NAMES).earlier
+
+
+@pytest.mark.parametrize("worst", WORST, ids=repr)
+def test_names_of_files_stay_in_their_folder_whoever_has_sealed_them(
+    remake: Remake, settings: Settings, entry: tuple[str, Any], tmp_path: Path, worst: Any
+) -> None:
+    first = remake()
+    before = sorted(tmp_path.rglob("*outside*"))
+    name, values = entry
+    for kept in values["images"].values():
+        for size in kept[2][2]:
+            size[0] = dict.fromkeys(size[0], worst)
+    put(settings, name, values)
+    assert remake() == first
+    assert sorted(tmp_path.rglob("*outside*")) == before
+
+
+def test_without_a_place_for_a_secret_nothing_is_remembered(
+    remake: Remake, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = remake()
+    monkeypatch.setenv("XDG_STATE_HOME", "/dev/null")
+    assert remake() == first
+    assert not of_site(settings, "/", NAMES).earlier
 
 
 @pytest.mark.parametrize("damage", [b"[]", b"{", b"\xff", b"null", b'{"pages": [], "images": 1}'])
@@ -201,7 +285,7 @@ def test_an_entry_of_another_kind_is_none(
     first = remake()
     Store(settings.store).put(entry[0], damage)
     assert remake() == first
-    assert of_site(settings, "/", []).earlier == {}
+    assert remembered(settings, entry[0]) == entry[1]  # it was written anew
 
 
 def test_a_damaged_entry_is_none(
@@ -213,7 +297,7 @@ def test_a_damaged_entry_is_none(
     raw[raw.index(b"<picture") + 1] ^= 1
     path.write_bytes(raw)
     assert remake() == first
-    assert json.loads(path.read_bytes()[36:]) == entry[1]  # and is there again
+    assert remembered(settings, entry[0]) == entry[1]  # and is there again
 
 
 @pytest.mark.parametrize("values", [[], {}, None, [1], ["x", [], None, []], 5, "text"])
@@ -222,7 +306,7 @@ def test_records_of_another_kind_are_none(
 ) -> None:
     first = remake()
     damaged = {kind: dict.fromkeys(known, values) for kind, known in entry[1].items()}
-    Store(settings.store).put(entry[0], json.dumps(damaged).encode())
+    put(settings, entry[0], damaged)
     assert remake() == first
 
 
@@ -232,7 +316,7 @@ def test_spans_that_do_not_fit_are_made_again(
     first = remake()
     for values in entry[1]["pages"].values():
         values[5] = [[5, 1, "x"]]
-    Store(settings.store).put(entry[0], json.dumps(entry[1]).encode())
+    put(settings, entry[0], entry[1])
     assert remake() == first
 
 

@@ -14,7 +14,7 @@ from sitecodec import models
 from sitecodec.cli import main
 from sitecodec.errors import ModelError
 from sitecodec.models import own
-from sitecodec.site import worker
+from sitecodec.visitors import worker
 
 pytest.importorskip("torch", reason="torch is not installed")
 
@@ -79,7 +79,9 @@ def test_a_site_ships_the_model_that_its_payloads_need(registry, tmp_path, make)
     site.mkdir()
     (site / "a.png").write_bytes(make.file(make.photo(80, 120, 3)))
     (site / "index.html").write_text('<html><body><img src="a.png" alt="a"></body></html>')
-    (tmp_path / "sitecodec.toml").write_text('model = "mine"\nbrowser = "always"\nmin_bytes = 0\n')
+    (tmp_path / "sitecodec.toml").write_text(
+        'model = "mine"\nbrowser = "always"\nmin_bytes = 0\nquality = 40\nmin_tile_score = 0\n'
+    )
     called("build", site, "--config", tmp_path / "sitecodec.toml")
     shipped = list((site / "assets" / "sitecodec").glob("model-*.bin"))
     assert [gzip.decompress(p.read_bytes()) for p in shipped] == [models.read("mine", "decoder")]

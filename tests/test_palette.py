@@ -7,6 +7,7 @@ from PIL import Image
 from sitecodec import metrics
 from sitecodec.encoding import images, palette
 from sitecodec.encoding.palette import REACHES, fewer
+from sitecodec.encoding.task import GRAPHICS_TILE, Task
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +17,11 @@ def page(make):
 
 def flat(source, target=85.0, memo=None):
     with metrics.against(source) as score:
-        return palette.flat(source, score, target, {} if memo is None else memo)
+        return palette.flat(task_of(source, score, target, memo=memo))
+
+
+def task_of(source, score, target=85.0, floor=GRAPHICS_TILE, memo=None):
+    return Task(source, score, True, target, floor, memo={} if memo is None else memo)
 
 
 def used(pixels):
@@ -109,23 +114,24 @@ def test_the_fewest_colours_that_score_enough(page):
     memo = {}
     found = flat(page, memo=memo)
     assert found.colours == fewer(page, REACHES[len(memo) - 1])[1]
-    assert metrics.ssimulacra2(page, found.pixels) == found.score >= 85
+    assert metrics.ssimulacra2(page, found.pixels) == found.trial.score >= 85
     np.testing.assert_array_equal(images.decode(found.file.data), found.pixels)
     assert found.name == f"WebP of {found.colours} colours"
-    better = flat(page, found.score + 0.5)
-    assert better.score > found.score
+    better = flat(page, found.trial.score + 0.5)
+    assert better.trial.score > found.trial.score
     assert better.colours > found.colours or better.colours == 0
 
 
-def test_every_part_has_to_be_clean(page, monkeypatch):
+def test_every_part_has_to_be_clean(page):
     worst = metrics.worst_tile(page, flat(page).pixels)
-    monkeypatch.setattr(palette, "WORST_TILE", worst + 0.1)
-    assert metrics.worst_tile(page, flat(page).pixels) > worst
+    with metrics.against(page) as score:
+        better = palette.flat(task_of(page, score, floor=worst + 0.1))
+    assert metrics.worst_tile(page, better.pixels) > worst
 
 
 def test_a_target_that_no_fewer_colours_reach(page):
     found = flat(page, 100)
-    assert (found.colours, found.score, found.name) == (0, 100, "lossless WebP")
+    assert (found.colours, found.trial.score, found.name) == (0, 100, "lossless WebP")
     np.testing.assert_array_equal(found.pixels, page)
 
 
@@ -137,7 +143,7 @@ def test_what_was_scored_is_not_scored_again(page):
     def score(_):
         raise AssertionError("scored again")
 
-    assert repr(palette.flat(page, score, 85.0, memo)) == repr(once)
+    assert repr(palette.flat(task_of(page, score, memo=memo))) == repr(once)
 
 
 def test_a_palette_that_png_has_room_for(page):

@@ -15,7 +15,8 @@ from sitecodec.site.build import rewrite_site
 FOLDER = "assets/sitecodec"
 PAGE = (
     "<!doctype html><html lang=en><head><title>t</title><link rel=stylesheet href=s.css></head>"
-    "<body><main><img src=a.png alt=a><img src=b.png alt=b><img src=a.png alt=a></main>"
+    "<body><main><img src=a.png alt=a>" + "<p>far below</p>" * 100 + "<img src=b.png alt=b>"
+    "<img src=a.png alt=a></main>"
     "<template><img src=c.png></template></body></html>"
 )
 
@@ -30,7 +31,7 @@ def plain(tmp_path, make):
     site = tmp_path / "site"
     site.mkdir()
     for seed, name in enumerate(("a", "b", "c")):
-        (site / f"{name}.png").write_bytes(make.file(make.photo(80, 120, seed)))
+        (site / f"{name}.png").write_bytes(make.file(make.photo(160, 240, seed)))
     (site / "s.css").write_text("p{}" * 100)
     (site / "index.html").write_text(PAGE)
     return site
@@ -252,3 +253,8 @@ def test_the_html_page_needs_no_other_file(built, tmp_path):
     assert all(link.startswith("data:image/webp;base64,") for link in links.links)
     assert "slat" in text
     assert "a.png" in text
+
+
+def test_a_folder_without_pages_is_not_a_site(tmp_path):
+    with pytest.raises(SiteError, match="has no pages; build the site first, or name its folder"):
+        report.measure(tmp_path, asset_dir="assets")

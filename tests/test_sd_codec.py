@@ -9,10 +9,10 @@ pytest.importorskip("torch", reason="torch is not installed (extra 'torch')")
 pytest.importorskip("diffusers", reason="diffusers is not installed (extra 'torch')")
 
 from sitecodec import metrics, payload
-from sitecodec.codecs.sd import SdCodec
 from sitecodec.errors import ModelError, PayloadError, SettingsError
-from sitecodec.models import adding, registry
-from sitecodec.sd import container, gate, grid, loading, networks, palette
+from sitecodec.models.user_folder import ENVIRONMENT
+from sitecodec.sd import adding, container, grid, invented, loading, networks, palette, registry
+from sitecodec.sd.codec import SdCodec
 from sitecodec.settings import Settings
 from sitecodec.site.build import rewrite_site
 from tests import sd_models
@@ -21,15 +21,15 @@ from tests import sd_models
 @pytest.fixture(scope="module", autouse=True)
 def trained(tmp_path_factory):
     """A registry with the model `small`; its folder."""
-    before = os.environ.get(registry.ENVIRONMENT)
-    os.environ[registry.ENVIRONMENT] = str(tmp_path_factory.mktemp("models"))
+    before = os.environ.get(ENVIRONMENT)
+    os.environ[ENVIRONMENT] = str(tmp_path_factory.mktemp("models"))
     folder = sd_models.save(tmp_path_factory.mktemp("trained"), *sd_models.train())
     adding.add("small", str(folder))
     yield folder
     if before is None:
-        del os.environ[registry.ENVIRONMENT]
+        del os.environ[ENVIRONMENT]
     else:
-        os.environ[registry.ENVIRONMENT] = before
+        os.environ[ENVIRONMENT] = before
 
 
 @pytest.fixture(scope="module")
@@ -268,11 +268,13 @@ def test_a_site_s_payloads_are_held_to_the_stricter_gate(site, monkeypatch):
 def test_a_site_says_what_is_generative_and_asks_no_visitor_to_decode_it(site, monkeypatch):
     folder, settings = site
     monkeypatch.setattr("sitecodec.encoding.gate.WORTH_IT", 50)
-    monkeypatch.setattr("sitecodec.sd.gate.judge", lambda *_: gate.Verdict("", 50.0, 1.0, 100.0))
+    monkeypatch.setattr(
+        "sitecodec.sd.invented.judge", lambda *_: invented.Verdict("", 50.0, 1.0, 100.0)
+    )
     monkeypatch.setattr("sitecodec.encoding.trials.Trial.level", lambda *_: 100.0)
     (row,) = rewrite_site(folder, settings).images
     assert row.payload
-    assert row.avif
+    assert row.modern
     (data, *_) = [path.read_bytes() for path in folder.rglob("*.slat")]
     assert container.is_generative(data)
     assert SdCodec(device="cpu").decode(data).ndim == 3

@@ -92,7 +92,7 @@ def test_opening_needs_neither_torch_nor_numpy():
     import sys
 
     code = (
-        "import sys, sitecodec.codecs.sd, sitecodec.models.registry;"
+        "import sys, sitecodec.sd.codec, sitecodec.sd.registry;"
         "print({'torch', 'numpy', 'diffusers', 'transformers'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

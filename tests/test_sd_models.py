@@ -8,13 +8,14 @@ import pytest
 from click.testing import CliRunner
 
 from sitecodec.cli import main
-from sitecodec.errors import ModelError
-from sitecodec.models import adding, registry
+from sitecodec.models.user_folder import ENVIRONMENT
+from sitecodec.sd import adding, registry
+from tests.refusing import refused
 
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    monkeypatch.setenv(registry.ENVIRONMENT, str(tmp_path / "models"))
+    monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "models"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
     return tmp_path / "models"
@@ -41,15 +42,6 @@ def made(builders, tmp_path_factory):
 @pytest.fixture
 def folder(made, tmp_path):
     return shutil.copytree(made, tmp_path / "folder")
-
-
-def refused(call, *words):
-    with pytest.raises(ModelError) as caught:
-        call()
-    text = str(caught.value)
-    assert "\n" not in text
-    for word in words:
-        assert word in text, text
 
 
 def test_without_models_the_next_step_is_said():
@@ -99,8 +91,8 @@ def test_a_folder_is_added_whole_and_nothing_else(folder, home):
         "vae/diffusion_pytorch_model.safetensors",
     ]
     assert sorted([*model.files, "model.json"]) == files
-    assert (model.vae, model.channels, model.stride) == ("AutoencoderKL", 4, 8)
-    assert model.scaling == 0.18215
+    assert (model.space.vae, model.space.channels, model.space.stride) == ("AutoencoderKL", 4, 8)
+    assert model.space.scaling == 0.18215
     assert len(model.sensitivity) == 4
     assert min(model.sensitivity) > 0
     assert registry.read("own") == model
@@ -123,7 +115,7 @@ def test_the_fingerprint_is_that_of_the_specification(folder):
 def test_a_small_autoencoder_needs_no_folder_vae(builders, tmp_path):
     builders.tiny(8).save_pretrained(tmp_path / "taesd")
     model = adding.add("taesd", str(tmp_path / "taesd"))
-    assert (model.vae, model.denoises, model.stride) == ("AutoencoderTiny", False, 8)
+    assert (model.space.vae, model.denoises, model.space.stride) == ("AutoencoderTiny", False, 8)
     assert registry.default() == model
 
 
@@ -142,7 +134,7 @@ def test_weights_in_shards_and_in_half_precision(builders, made, tmp_path):
 
 
 def test_encode_and_decode_with_the_real_architecture(folder, make):
-    from sitecodec.codecs.sd import SdCodec
+    from sitecodec.sd.codec import SdCodec
 
     adding.add("own", str(folder))
     picture = make.photo(70, 90, seed=1)
@@ -154,7 +146,7 @@ def test_encode_and_decode_with_the_real_architecture(folder, make):
 def test_sdxls_unet_gets_its_sizes_and_an_empty_prompt_of_zeros(builders, folder, make):
     from safetensors.torch import load_file
 
-    from sitecodec.codecs.sd import SdCodec
+    from sitecodec.sd.codec import SdCodec
 
     builders.as_sdxl(folder)
     adding.add("xl", str(folder))
@@ -260,7 +252,7 @@ def test_weights_that_are_not_numbers_are_refused(folder):
 
 
 def test_a_file_changed_later_is_noticed_before_it_is_used(folder, make):
-    from sitecodec.codecs.sd import SdCodec
+    from sitecodec.sd.codec import SdCodec
 
     model = adding.add("own", str(folder))
     codec = SdCodec("own", device="cpu")
@@ -299,8 +291,8 @@ def test_a_damaged_description_is_said(home):
 
 def test_a_model_that_cannot_be_written_is_said(folder, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setenv(registry.ENVIRONMENT, str(tmp_path / "file" / "models"))
-    refused(lambda: adding.add("own", str(folder)), "cannot add", registry.ENVIRONMENT)
+    monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "file" / "models"))
+    refused(lambda: adding.add("own", str(folder)), "cannot add", ENVIRONMENT)
 
 
 def test_no_network_is_said(builders):
@@ -323,7 +315,7 @@ def test_no_network_is_said(builders):
     ],
 )
 def test_what_the_hub_s_client_raises_is_one_line(kind, name, words):
-    from sitecodec.models import hub
+    from sitecodec.sd import hub
 
     error = type(kind, (Exception,), {})("several\nlines of\n\nwords")
     text = str(hub._unreachable(name, error))
@@ -337,30 +329,6 @@ def test_the_names_of_errors_are_those_of_the_client():
     for name in ("RepositoryNotFound", "GatedRepo", "RevisionNotFound", "LocalEntryNotFound"):
         assert hasattr(errors, f"{name}Error")
     assert errors.GatedRepoError.__mro__[1] is errors.RepositoryNotFoundError
-
-
-def test_the_hub_is_asked_for_what_is_needed_and_pinned(builders, made, monkeypatch):
-    """The client is replaced: there is no network here. Everything behind it is real."""
-    hub = pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
-    names = [path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file()]
-    extra = ["vae/diffusion_pytorch_model.bin", "safety_checker/model.safetensors", "v1.ckpt"]
-    fetched = []
-
-    class Api:
-        def model_info(self, name, revision=None, timeout=None):
-            files = [hub.hf_api.RepoSibling(rfilename=item) for item in [*names, *extra]]
-            return type("Info", (), {"sha": "c0ffee" * 6, "siblings": files})
-
-    def download(name, path, revision):
-        fetched.append((name, path, revision))
-        return str(made / path)
-
-    monkeypatch.setattr(hub, "HfApi", Api)
-    monkeypatch.setattr(hub, "hf_hub_download", download)
-    model = adding.add("sd14", "sd14")
-    assert (model.source, model.revision) == ("CompVis/stable-diffusion-v1-4", "c0ffee" * 6)
-    assert sorted(path for _, path, _ in fetched) == sorted(names)
-    assert {revision for _, _, revision in fetched} == {"c0ffee" * 6}
 
 
 def test_commands(folder, tmp_path, make, monkeypatch):

@@ -47,12 +47,12 @@ def test_stable_diffusion_s_architecture_shows_no_seams(make, monkeypatch):
     """Group norms and attention see the whole of a tile, so tiles differ; but nowhere suddenly."""
     torch = pytest.importorskip("torch", reason="torch is not installed (extra 'torch')")
     pytest.importorskip("diffusers", reason="diffusers is not installed (extra 'torch')")
-    from sitecodec.models.registry import Model
     from sitecodec.sd import networks
+    from sitecodec.sd.description import LatentSpace, Model
     from tests import sd_models
 
     torch.manual_seed(7)
-    model = Model("kl", "", "", "AutoencoderKL", 4, 8, 0.18215, 0.0, (), {})
+    model = Model("kl", "", "", LatentSpace("AutoencoderKL", 4, 8, 0.18215, 0.0), (), {})
     vae = sd_models.kl().eval().requires_grad_(False)
     both = networks.Networks(model, "cpu", vae, None, None, {})
     latents = both.encode(make.photo(320, 544, seed=9)[None])[0]

@@ -37,6 +37,7 @@ def test_every_setting_can_be_loaded(tmp_path):
         effort = 6
         widths = [1600, 800, 800]
         exclude = ["assets/logo.png", "blog/**"]
+        markup = "img"
         asset_dir = "static/latents"
         min_bytes = 0
         max_pixels = 1000
@@ -57,6 +58,7 @@ def test_every_setting_can_be_loaded(tmp_path):
         effort=6,
         widths=(800, 1600),
         exclude=("assets/logo.png", "blog/**"),
+        markup="img",
         asset_dir="static/latents",
         min_bytes=0,
         max_pixels=1000,
@@ -138,7 +140,48 @@ def test_a_folder_instead_of_a_file_names_it(tmp_path):
         settings.load(tmp_path)
 
 
-@pytest.mark.parametrize(("name", "score"), [("low", 30), ("medium", 50), ("high", 70)])
+def test_the_options_of_the_plugin_are_read_from_mkdocs_yml(tmp_path):
+    path = tmp_path / "mkdocs.yml"
+    path.write_text(
+        "site_name: !ENV [NAME, x]\nmarkdown_extensions:\n"
+        "  - x: {f: !!python/name:material.emoji.twemoji }\n"
+        "plugins:\n  - search\n  - sitecodec:\n      quality: high\n      store: kept\n"
+    )
+    assert settings.load(path) == Settings(quality=75, store=tmp_path / "kept")
+    path.write_text("plugins:\n  search: {}\n  sitecodec:\n    effort: 1\n")
+    assert settings.load(path).effort == 1
+    path.write_text("plugins: [search, sitecodec]\n")
+    assert settings.load(path) == Settings(store=tmp_path / Settings.store)
+
+
+@pytest.mark.parametrize("text", ["site_name: x", "plugins:", "plugins: [search]", "- a", "", "3"])
+def test_an_mkdocs_yml_without_the_plugin_says_so(tmp_path, text):
+    path = tmp_path / "mkdocs.yml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=r"^[^\n]*mkdocs\.yml has no plugin sitecodec; [^\n]+$"):
+        settings.load(path)
+
+
+@pytest.mark.parametrize("text", ["plugins: [", "a: *b", "\0", "a:\n\t- b"])
+def test_a_bad_mkdocs_yml_is_one_line(tmp_path, text):
+    path = tmp_path / "mkdocs.yml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=r"^cannot read [^\n]*mkdocs\.yml: [^\n]+$"):
+        settings.load(path)
+
+
+def test_without_a_name_the_first_file_that_has_settings_counts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert settings.load() == Settings(store=tmp_path / Settings.store)
+    (tmp_path / "mkdocs.yml").write_text("site_name: of somebody who does without the plugin")
+    assert settings.load() == Settings(store=tmp_path / Settings.store)
+    (tmp_path / "mkdocs.yml").write_text("plugins:\n  - sitecodec: {effort: 2}\n")
+    assert settings.load().effort == 2
+    (tmp_path / "sitecodec.toml").write_text("effort = 1")
+    assert settings.load().effort == 1
+
+
+@pytest.mark.parametrize(("name", "score"), [("low", 50), ("medium", 65), ("high", 75)])
 def test_qualities_have_names(tmp_path, name, score):
     assert settings.load(write(tmp_path, f'quality = "{name}"')).quality == score
     assert settings.quality_of(name) == settings.quality_of(str(score)) == score

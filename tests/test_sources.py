@@ -8,8 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from sitecodec.encoding import sources
+from sitecodec.encoding import chunks, sources
 from sitecodec.errors import ImageError
+from tests import picture_files
 
 LIMIT = 50_000_000
 
@@ -128,17 +129,61 @@ def test_palette_transparency_counts_only_where_used(make):
 
 
 @pytest.mark.parametrize(
-    ("depth", "colour", "row", "key"),
+    ("depth", "colour", "row", "key", "alpha"),
     [
-        (4, 0, b"\xf0", struct.pack(">H", 15)),
-        (8, 2, b"\x01\x02\x03\xff\xff\xff", struct.pack(">3H", 1, 2, 3)),
-        (16, 0, b"\x12\x34\xff\xff", struct.pack(">H", 0x1234)),
+        (4, 0, b"\xf0", struct.pack(">H", 15), [0, 255]),
+        (2, 0, b"\x60", struct.pack(">H", 2), [255, 0]),
+        (1, 0, b"\x40", struct.pack(">H", 1), [255, 0]),
+        (8, 2, b"\x01\x02\x03\xff\xff\xff", struct.pack(">3H", 1, 2, 3), [0, 255]),
+        (16, 0, b"\x12\x34\xff\xff", struct.pack(">H", 0x1234), [0, 255]),
+        (16, 0, b"\x12\x35\xff\xff", struct.pack(">H", 0x1234), None),
     ],
 )
-def test_a_transparent_colour_is_left_alone(depth, colour, row, key):
+def test_a_transparent_colour_is_alpha(depth, colour, row, key, alpha):
     body = struct.pack(">I", len(key)) + b"tRNS" + key
     chunk = body + struct.pack(">I", zlib.crc32(body[4:]))
-    assert load(png(2, 1, depth, colour, [row], chunk)) == sources.LeftAlone("has transparency")
+    pixels = load(png(2, 1, depth, colour, [row], chunk)).pixels
+    assert (pixels[0, :, 3].tolist() if pixels.shape[2] == 4 else None) == alpha
+
+
+def test_a_file_that_says_how_large_it_is_is_left_alone():
+    files = picture_files.directions()
+    assert load(files["dense.jpg"]) == sources.LeftAlone("says how large it is")
+    assert load(files["dense.webp"]).pixels.shape == (48, 64, 3)
+
+
+def test_what_is_brighter_than_white_is_left_alone(make, photo):
+    files = picture_files.colours()
+    xmp = b'<x xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0"/>'
+    coded = picture_files.profile_of(b"RGB ", cicp=b"cicp" + bytes((0, 0, 0, 0, 9, 16, 0, 1)))
+    for data in (
+        files["cicp-pq.png"],
+        files["cicp-hlg.png"],
+        make.file(photo, "JPEG", xmp=xmp),
+        make.file(photo, "JPEG", icc_profile=coded),
+        make.file(photo, icc_profile=coded),
+    ):
+        assert load(data) == sources.LeftAlone("HDR")
+
+
+def test_where_browsers_differ_it_is_left_alone():
+    files = picture_files.colours() | picture_files.profiles()
+    for name in ("srgb-gamma.png", "cicp-narrow.png", "inks-cmyk.jpg", "inks-swapped.jpg"):
+        assert load(files[name]) == sources.LeftAlone("browsers differ about its colours")
+
+
+def test_a_jpeg_without_its_end_is_whole_and_one_without_pixels_is_not(make, photo):
+    for options in ({}, {"progressive": True}):
+        data = make.file(photo, "JPEG", quality=95, **options)
+        assert np.array_equal(load(data[:-2]).pixels, load(data).pixels)
+        with pytest.raises(ImageError, match="truncated"):
+            load(data[:-400])
+
+
+@given(st.binary(max_size=200), st.integers(0, 60))
+def test_exif_of_any_bytes(body, place):
+    tags = chunks.tags(b"MM\0*\0\0\0" + bytes([place]) + body)
+    assert all(isinstance(value, (int, float)) for value in tags.values())
 
 
 ORIENTATIONS = {

@@ -3,6 +3,7 @@ import random
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -303,3 +304,87 @@ def test_two_processes_may_found_a_store_at_once(store):
         writer.kill()
         writer.communicate()
     assert store.verify() == ()
+
+
+def test_an_entry_in_another_s_place_is_none(store):
+    for name in ("a", "b"):
+        store.put(key(name), name.encode())
+    entry(store, key("a")).replace(entry(store, key("b")))
+    assert store.get(key("b")) is None
+    store.put(key("b"), b"b")
+    entry(store, key("b")).rename(store.root / key("b")[:2] / key("a")[2:])
+    assert len(store.verify()) == 1
+
+
+def _link(path, outside):
+    path.symlink_to(outside)
+
+
+def _link_to_zeros(path, outside):
+    path.symlink_to("/dev/zero")
+
+
+def _pipe(path, outside):
+    os.mkfifo(path)
+
+
+def _socket(path, outside):
+    import socket
+
+    here = Path.cwd()
+    os.chdir(path.parent)  # names of sockets are short
+    try:
+        socket.socket(socket.AF_UNIX).bind(path.name)
+    finally:
+        os.chdir(here)
+
+
+def _endless(path, outside):
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes with names")
+@pytest.mark.parametrize("make", [_link, _link_to_zeros, _pipe, _socket, _endless])
+@pytest.mark.parametrize("kind", ["entry", "shard", "tmp", "tag"])
+def test_only_plain_files_in_plain_folders_are_touched(store, tmp_path, make, kind):
+    if kind == "tag" and make is _endless:
+        pytest.skip("another program's")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "mine.tmp").write_bytes(b"mine")
+    os.utime(outside / "mine.tmp", (0, 0))
+    (outside / key("a")[2:]).write_bytes(b"mine")
+    before = files(outside)
+    store.put(key("a"), b"a")
+    path = {
+        "entry": entry(store, key("a")),
+        "shard": store.root / key("a")[:2],
+        "tmp": store.root / "tmp",
+        "tag": store.root / TAG,
+    }[kind]
+    if path.is_dir():
+        for inner in path.iterdir():
+            inner.unlink()
+        path.rmdir()
+    else:
+        path.unlink()
+    make(path, outside / key("a")[2:] if kind == "entry" else outside)
+    assert store.get(key("a")) == (b"a" if kind in ("tmp", "tag") else None)
+    if kind != "tag":
+        assert (store.verify() != ()) == (kind in ("entry", "shard"))
+        store.gc(max_age=-1)
+    store.put(key("a"), b"again")
+    assert store.get(key("a")) == b"again"
+    assert store.verify() == ()
+    store.clear()
+    assert files(outside) == before
+    assert (outside / key("a")[2:]).read_bytes() == b"mine"
+    assert not store.root.exists()
+
+
+def test_verify_asks_what_an_entry_is(store):
+    store.put(key("a"), b"a")
+    store.put(key("b"), b"b")
+    assert store.verify(lambda name, content: content == b"b") == (key("a"),)
+    assert store.get(key("b")) == b"b"

@@ -5,12 +5,16 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sitecodec.site.summary import ImageRow, Problem, Summary, table
+from sitecodec.site.assets import Asset, Image
+from sitecodec.site.rows import ImageRow, Problem, row
+from sitecodec.site.summary import Summary, table
 
 SUMMARY = Summary(
     images=(
-        ImageRow("images/a.png", 812_400, jpeg=41_000, avif=22_100, payload=12_300),
-        ImageRow("images/b.jpg", 100_000, jpeg=None, avif=50_000, reason="text: worst tile 21"),
+        ImageRow("images/a.png", 812_400, fallback=41_000, modern=22_100, payload=12_300),
+        ImageRow(
+            "images/b.jpg", 100_000, fallback=None, modern=50_000, reason="text: worst tile 21"
+        ),
         ImageRow("images/c.svg", 5_000, reason="vector (SVG)"),
         ImageRow("https://example.com/d.png", 0, reason="remote"),
         ImageRow("images/e.svg", 5_000, reason="vector (SVG)"),
@@ -18,6 +22,7 @@ SUMMARY = Summary(
     problems=(Problem("index.html", "images/x.png", "not found"),),
     pages=3,
     rewritten=1,
+    added=(5, 125_400),
 )
 
 
@@ -26,15 +31,15 @@ def test_figures() -> None:
     assert len(SUMMARY.left_alone) == 3
     assert SUMMARY.before == 912_400
     assert SUMMARY.after == 12_300 + 50_000
-    assert sum(row.after_avif for row in SUMMARY.encoded) == 72_100
-    assert sum(row.after_jpeg for row in SUMMARY.encoded) == 141_000
+    assert sum(row.after_modern for row in SUMMARY.encoded) == 72_100
+    assert sum(row.after_fallback for row in SUMMARY.encoded) == 141_000
 
 
 def test_the_table() -> None:
     assert table(SUMMARY) == (
-        "sitecodec: 2 images encoded, 3 left alone, 1 problem; 1 of 3 pages rewritten\n"
+        "sitecodec: 2 images encoded, 2 left alone, 1 problem; 1 of 3 pages rewritten\n"
         "\n"
-        "image                                       before      jpeg      avif   payload\n"
+        "image                                       before  fallback AVIF/WebP   payload\n"
         "images/a.png                              812.4 kB   41.0 kB   22.1 kB   12.3 kB\n"
         "images/b.jpg                              100.0 kB         -   50.0 kB         -\n"
         "total that a visitor loads                912.4 kB  141.0 kB   72.1 kB   62.3 kB\n"
@@ -44,9 +49,55 @@ def test_the_table() -> None:
         "     2  vector (SVG)                    images/c.svg, images/e.svg\n"
         "     1  remote                          https://example.com/d.png\n"
         "\n"
-        "no payload, only AVIF:\n"
-        "     1  text: worst tile 21             images/b.jpg"
+        "no payload:\n"
+        "     1  text: worst tile 21             images/b.jpg\n"
+        "deploy: 5 files, 125.4 kB, beside the originals (912.4 kB); 'originals: drop'\n"
+        "  removes those that no page names"
     )
+
+
+def test_without_payloads_there_is_nothing_to_say_of_them() -> None:
+    images = tuple(row._replace(payload=None) for row in SUMMARY.images)
+    text = table(SUMMARY._replace(images=images, worker="service worker: left out (why)"))
+    assert "fallback AVIF/WebP\n" in text
+    assert "no payload" not in text
+    assert "service worker: left out (why)\ndeploy: " in text
+
+
+def test_an_image_that_only_became_a_png_is_encoded() -> None:
+    row = ImageRow("a.png", 900, fallback=400, reason="PNG is smaller: 0.4 kB < 0.5 kB")
+    assert row.encoded
+    assert (row.after, row.after_modern, row.after_fallback) == (400, 400, 400)
+
+
+def size(width: int, flat: bool = False, **lengths: int) -> Asset:
+    files = {name: f"a-{width}w.{name}" for name in lengths}
+    return Asset(files, width, width, lengths, dict.fromkeys(lengths, 50.0), flat)
+
+
+def test_a_row_is_about_the_width_that_pages_show() -> None:
+    image = Image(
+        1600,
+        1600,
+        (
+            size(1600, avif=900, jpeg=2000),
+            size(760, slat=300, avif=400, jpeg=800),
+            size(380, slat=90, avif=100, jpeg=200),
+        ),
+    )
+    source = ImageRow("a.jpg", 5000, reason="AVIF is smaller: 0.9 kB < 1.0 kB")
+    shown = ImageRow("a.jpg", 5000, fallback=800, modern=400, payload=300)
+    assert row(source, image, 760) == shown
+    wide = row(source, image, 1000)
+    assert (wide.fallback, wide.modern, wide.payload) == (2000, 900, None)
+    assert wide.reason == "a payload only where 760 pixels wide"
+
+
+def test_a_row_says_where_a_payload_is_not_shipped() -> None:
+    left = ImageRow("a.jpg", 5000)
+    assert row(left, None, 760).reason == "payload not shipped"
+    png = row(left, Image(9, 9, (size(760, png=800),)), 760)
+    assert (png.fallback, png.modern, png.reason) == (800, None, "payload not shipped")
 
 
 def test_nothing_at_all() -> None:

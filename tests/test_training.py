@@ -10,12 +10,22 @@ pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("safetensors", reason="safetensors is not installed")
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from sitecodec import engine, metrics, models
 from sitecodec.engine import Models
 from sitecodec.errors import ImageError, ModelError, SettingsError
-from sitecodec.training import architecture, config, data, export, initial, run, step
+from sitecodec.training import (
+    architecture,
+    config,
+    data,
+    export,
+    initial,
+    quantise,
+    recover,
+    run,
+    step,
+)
 from sitecodec.training.config import Config, Stage
 
 TINY = Config(
@@ -147,6 +157,88 @@ def test_a_run_killed_and_continued_is_the_same_run(folder, tmp_path, monkeypatc
     # Not more bits; fewer, as escapes cost less than the ideal length's limit of 30 bits.
     assert 0.5 < 8 * (len(payload) - 20) / (200 * 240) / score.bits_per_pixel < 1.03
     assert metrics.psnr(pixels, engine.decode(payload, files)) == pytest.approx(score.psnr, abs=0.1)
+
+
+SLIM = replace(
+    TINY, name="slim", luma=40, structured=True, reduced=16, grain=0.5, lambdas_before=TINY.lambdas
+)
+
+
+def test_a_wider_model_begins_with_the_pictures_of_the_one_before(folder, tmp_path):
+    before = initial.initial_weights(TINY)
+    generator = torch.Generator().manual_seed(3)
+    mixing = torch.eye(48) + 0.05 * torch.randn(48, 48, generator=generator)
+    linear = before["synthesis.linear.weight"].flatten(1) @ mixing
+    before["synthesis.linear.weight"] = linear[:, :, None, None]
+    save_file(before, tmp_path / "before.safetensors")
+    grown = initial.continued_weights(SLIM, tmp_path / "before.safetensors")
+    assert grown["synthesis.mix.weight"].shape == (384, 56, 1, 1)
+    assert grown["log_gain"].shape == (2, 56)
+    assert grown[quantise.FINE].sum() == 8
+    values = torch.randn(1, 48, 3, 3, generator=generator)
+    shown = architecture.run(step.SYNTHESIS, before, values)[-1]
+    wide = torch.cat([values, torch.zeros(1, 8, 3, 3)], 1)
+    again = architecture.run(step.SYNTHESIS, architecture.composed(grown), wide)[-1]
+    assert torch.allclose(shown, again, atol=1e-4)
+    # Latents that are new give what the old ones miss.
+    source = architecture.to_colour(torch.rand(1, 3, 48, 48, generator=generator))
+    errors = [
+        (architecture.run(step.SYNTHESIS, w, architecture.run(step.ANALYSIS, w, source)[-1])[-1])
+        .sub(source)
+        .square()
+        .mean()
+        for w in (before, architecture.composed(grown))
+    ]
+    assert errors[1] < errors[0]
+    wider = replace(SLIM, synthesis=(24, 16, 16))
+    with pytest.raises(ModelError, match="another shape"):
+        initial.continued_weights(wider, tmp_path / "before.safetensors")
+
+
+def test_a_factored_entropy_model_sees_only_what_is_decoded():
+    weights = initial.initial_weights(SLIM)
+    latents = torch.randn(1, 56, 7, 7)
+    changed = latents.clone()
+    changed[:, :, 3, 3] += 5
+    a, b = (architecture.predict(weights, q, torch.tensor(0.0)) for q in (latents, changed))
+    differs = ((a.spread - b.spread).abs().amax((0, 1)) > 1e-6).nonzero().tolist()
+    assert sorted(map(tuple, differs)) == sorted((3 - dy, 3 - dx) for dy, dx in architecture.TAPS)
+
+
+def test_an_entropy_only_stage_leaves_the_transforms_alone(folder):
+    stage = replace(TINY.stages[0], entropy_only=True)
+    settings = replace(SLIM, stages=(stage, TINY.stages[1]))
+    state = run._begin(folder / "none", settings, torch.device("cpu"))
+    before = {name: w.detach().clone() for name, w in state.weights.items()}
+    run._advance(state, data.batch(data.find(folder).training, 0, 2, 176, 1), settings)
+    moved = {n.split(".")[0] for n, w in state.weights.items() if not torch.equal(w, before[n])}
+    assert moved == {"entropy"}
+    run._save(folder / "part.safetensors", state, settings)
+    again = run._begin(folder / "part.safetensors", settings, torch.device("cpu"))
+    assert all(torch.equal(w, again.weights[name]) for name, w in state.weights.items())
+    assert len(again.optimiser.state) == len(state.optimiser.state)
+
+
+def test_a_structured_linear_path_is_exported_as_one_layer(folder):
+    weights = initial.initial_weights(replace(SLIM, reduced=0))
+    picture = data.read(folder / "0.png")
+    files = Models(*export.export(weights, [picture[None] / 255]))
+    pixels = np.ascontiguousarray(picture.permute(1, 2, 0).numpy())
+    shown = engine.decode(engine.encode(pixels, files, 100), files)
+    score = step.evaluate(weights, [picture])[1]
+    assert metrics.psnr(pixels, shown) == pytest.approx(score.psnr, abs=0.1)
+
+
+def test_built_in_models_are_recovered_from_their_files():
+    like = initial.initial_weights(config.load(config.FOLDER / "web-0.toml"))
+    decoder, encoder = (models.read("web-1", part) for part in ("decoder", "encoder"))
+    found = recover.recovered(decoder, encoder, like)
+    pixels = np.ascontiguousarray(np.random.default_rng(2).integers(0, 255, (64, 64, 3), np.uint8))
+    analysed = engine.analyse(pixels, Models(decoder, encoder)).astype(np.float32)
+    source = architecture.to_colour(torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255)
+    values = architecture.run(step.ANALYSIS, found, source)[-1][0].permute(1, 2, 0)
+    scale = float((values * torch.from_numpy(analysed)).sum() / (values**2).sum())
+    assert np.abs(values.numpy() * scale - analysed).mean() < 0.02 * np.abs(analysed).mean()
 
 
 def test_values_that_an_add_joins_share_a_step():

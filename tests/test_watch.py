@@ -230,3 +230,17 @@ def test_ctrl_c_ends_it_at_once_in_the_middle_of_an_image(tmp_path: Path, make: 
     process.send_signal(signal.SIGINT)
     assert process.wait(15) == 0  # where that takes so long, the encoding takes longer
     assert "Traceback" not in process.stdout.read()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="no folders so deep")
+def test_folders_too_deep_to_be_watched_are_one_line(tmp_path: Path) -> None:
+    place = tmp_path
+    try:
+        for _ in range(1200):
+            place = place / "d"
+            place.mkdir()
+        settings = Settings(store=tmp_path / "store")
+        with pytest.raises(SiteError, match="too deep in one another"):
+            watch.watch(tmp_path, settings, echo=lambda _: None)
+    finally:
+        subprocess.run(["rm", "-rf", str(tmp_path / "d")], check=True)

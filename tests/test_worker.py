@@ -1,4 +1,4 @@
-"""sitecodec.site.worker: what goes into a site, and when it is worth it."""
+"""sitecodec.visitors.worker: what goes into a site, and when it is worth it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from sitecodec import codecs, engine, models
 from sitecodec.page.html import scan
 from sitecodec.report.weight import measure
 from sitecodec.settings import Settings
-from sitecodec.site import visits, worker
 from sitecodec.site.build import rewrite_site
 from sitecodec.store import Store
+from sitecodec.visitors import break_even, worker
 
 FOLDER = "assets/sitecodec"
 
@@ -113,7 +113,7 @@ def test_flat_graphics_need_no_model(tmp_path, payload, make):
     add(tmp_path, "a-000000000001-48w", flat, ".webp")
     assert worker.write(tmp_path, FOLDER) == 1
     assert facts((tmp_path / worker.NAME).read_bytes())["model"] == ""
-    assert not visits.has_model(tmp_path, FOLDER)
+    assert not break_even.has_model(tmp_path, FOLDER)
     alone = worker.shipped(tmp_path, FOLDER)
     assert worker.cost(1) - worker.cost(1, model=None) > 10 * alone > 100_000
     add(tmp_path, "b-000000000002-48w", payload)
@@ -123,11 +123,11 @@ def test_flat_graphics_need_no_model(tmp_path, payload, make):
         (path,) = (tmp_path / FOLDER).glob(f"{stem}-*.slat")
         assert worker.needs_model(path) is latents
     assert worker.write(tmp_path, FOLDER) == 2
-    assert visits.has_model(tmp_path, FOLDER)
+    assert break_even.has_model(tmp_path, FOLDER)
     # Where they pay for the worker and latents do not for the model.
     assert worker.write(tmp_path, FOLDER, model=None) == 1
     assert facts((tmp_path / worker.NAME).read_bytes())["stems"] == "000000000001"
-    assert not visits.has_model(tmp_path, FOLDER)
+    assert not break_even.has_model(tmp_path, FOLDER)
 
 
 def test_auto_includes_a_worker_for_flat_graphics_alone(tmp_path, make, store):
@@ -143,7 +143,8 @@ def test_auto_includes_a_worker_for_flat_graphics_alone(tmp_path, make, store):
     (site / "photo.png").write_bytes(make.file(make.photo(80, 120)))
     summary = rewrite_site(site, Settings(store=store))
     assert summary.worker.startswith("service worker: included (the engine takes")
-    assert all(row.payload for row in summary.images)
+    without = [row.path for row in summary.images if not row.payload]
+    assert without == ["photo.png"]  # its latents would take a model
     known = facts((site / worker.NAME).read_bytes())
     assert (known["model"], len(known["stems"])) == ("", 16 * 12)
     first = tree(site)
@@ -216,7 +217,7 @@ def test_a_small_site_gets_no_worker_unless_asked(tmp_path, make, store):
     summary = rewrite_site(site, Settings(store=store))
     assert not (site / worker.NAME).exists()
     assert not list(site.rglob("*.bin"))
-    assert b"<script" not in (site / "0.html").read_bytes()
+    assert b"<script defer" not in (site / "0.html").read_bytes()
     assert summary.worker.startswith("service worker: left out (engine and model take ")
     assert summary.worker.endswith("'browser: always' includes it")
 
@@ -236,7 +237,7 @@ def test_always_includes_it_on_every_page_with_pictures(tmp_path, make, store):
     assert (site / script).is_file()
     for page, up in (("0.html", ""), ("deep/index.html", "../")):
         text = (site / page).read_text()
-        assert text.count("<script") == 1
+        assert text.count("<script defer") == 1
         assert f'<script defer src="{up}{script}"></script>' in text
         assert len(scan(text.encode()).images) == text.count("<img")
     assert "<script" not in (site / "bare.html").read_text()

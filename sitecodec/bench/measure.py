@@ -18,11 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sitecodec import bdrate
+from sitecodec.bench import judges
 from sitecodec.errors import ImageError, SitecodecError
 from sitecodec.settings import Settings
 
 if TYPE_CHECKING:
-    from sitecodec.codecs import Pixels
+    from sitecodec.pixels import Pixels
 
 # Pillow's qualities that take photographs from about 0.1 to 1 bit per pixel; for `web` those of
 # the levels its model was trained at.
@@ -32,6 +34,7 @@ _QUALITIES = {
     "avif": (10, 20, 30, 40, 50, 65),
     "avif-2": (10, 20, 30, 40, 50, 65),
     "avif-tuned": (8, 15, 22, 31, 40, 55),
+    "avif@6": (8, 15, 22, 31, 40, 55),
     "jxl": (10, 25, 40, 55, 70, 80),
     "web": (0, 20, 40, 60, 80, 100),
     "web@0": (0, 20, 40, 60, 80, 100),
@@ -43,9 +46,9 @@ USUAL = ("jpeg", "webp", "avif", "avif-tuned", "web")
 """The codecs that every installation has and that are fast."""
 
 ALL = tuple(_QUALITIES)
-"""Those, AVIF at speed 2 and as builds make it (tuned for the score), JPEG XL (needs the package
-`pillow-jxl-plugin`), payloads at effort 0, and refined ones at efforts 6 and 9 (need torch; minutes
-per megapixel)."""
+"""The same codecs, and AVIF at speed 2 and as builds make it (tuned for the score), JPEG XL (needs
+the package `pillow-jxl-plugin`), payloads at effort 0, and refined ones at efforts 6 and 9 (need
+torch; minutes per megapixel)."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,22 @@ class Point:
     bpp: float
     """Bits per pixel of the whole file."""
     psnr: float
-    """In dB; infinite for a lossless result."""
+    """PSNR in dB; infinite for a lossless result."""
     ms_ssim: float
     """The index, at most 1."""
     ssimulacra2: float
     encode_seconds: float
     """Per megapixel; the median over the pictures, as is decode_seconds."""
     decode_seconds: float
+    butteraugli: float = math.nan
+    """The 3-norm, 0 for the same picture; NaN where it was not asked."""
+    cvvdp: float = math.nan
+    """ColorVideoVDP, 10 for the same picture; likewise."""
+
+    @property
+    def butteraugli_db(self) -> float:
+        """-log of it: higher is better."""
+        return judges.quality("butteraugli", self.butteraugli)
 
     @property
     def ms_ssim_db(self) -> float:
@@ -72,16 +84,18 @@ class Point:
 
 @dataclass(frozen=True)
 class Results:
-    """What a run measured."""
+    """The results of a run."""
 
     curves: dict[str, tuple[Point, ...]]
-    """By codec, in the order of rising quality; empty if no picture could be measured."""
+    """The points of each codec, by rising quality; empty if no picture could be measured."""
     pictures: int
     pixels: int
     sampled: int
     """How many pictures were so large that two of their scores are those of a sample."""
     problems: tuple[str, ...]
     """A line for each picture that could not be measured."""
+    missing: tuple[str, ...] = ()
+    """A line for each judge that could not be asked, and for what could not be computed."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +152,10 @@ def run(
         for name in codecs
         if measured
     }
-    return Results(curves, len(measured), pixels, sampled, tuple(problems))
+    _, missing = judges.available()
+    if not bdrate.has_scipy():
+        missing += ("BD-rates left out: no scipy; pip install 'sitecodec[bench]'",)
+    return Results(curves, len(measured), pixels, sampled, tuple(problems), missing)
 
 
 def _load(path: Path) -> Pixels:
@@ -152,7 +169,6 @@ def _load(path: Path) -> Pixels:
 
 def _codecs() -> dict[str, _Codec]:
     from sitecodec.codecs.web import WebCodec
-    from sitecodec.encoding import images
 
     plain, web, finer, finest = (WebCodec(effort=effort) for effort in (0, Settings.effort, 6, 9))
     return {
@@ -168,9 +184,8 @@ def _codecs() -> dict[str, _Codec]:
         ),
         "avif": _Codec(lambda pixels, quality: _avif(pixels, quality, 6), _decode_pillow),
         "avif-2": _Codec(lambda pixels, quality: _avif(pixels, quality, 2), _decode_pillow),
-        "avif-tuned": _Codec(
-            lambda pixels, quality: images.avif(pixels, int(quality)), _decode_pillow
-        ),
+        "avif-tuned": _Codec(lambda pixels, quality: _built(pixels, quality, 3), _decode_pillow),
+        "avif@6": _Codec(lambda pixels, quality: _built(pixels, quality, 6), _decode_pillow),
         "jxl": _Codec(
             lambda pixels, quality: _pillow(pixels, "JXL", quality=int(quality)),
             lambda data: _decode_pillow(data, ("JXL",)),
@@ -182,8 +197,15 @@ def _codecs() -> dict[str, _Codec]:
     }
 
 
+def _built(pixels: Pixels, quality: float, effort: int) -> bytes:
+    """An AVIF as builds make it at an effort."""
+    from sitecodec.encoding import images
+
+    return images.avif(pixels, int(quality), images.avif_speed(effort))
+
+
 def _avif(pixels: Pixels, quality: float, speed: int) -> bytes:
-    """As Pillow makes it unasked."""
+    """An AVIF as Pillow makes it by default."""
     options = {"speed": speed, "subsampling": "4:2:0", "max_threads": 1}
     return _pillow(pixels, "AVIF", quality=int(quality), **options)
 
@@ -230,13 +252,14 @@ def _measure(
     trials = 0
 
     def score_waiting() -> None:
-        scores: list[Future[tuple[float, float, float]]] = [
+        scores: list[Future[dict[str, float]]] = [
             executor.submit(_scores, picture, decoded) for *_, decoded in waiting
         ]
         for (name, quality, size, encode, decode, _), future in zip(waiting, scores, strict=True):
-            psnr, ms_ssim, ssimulacra2 = future.result()
             bpp = size * 8 / (megapixels * 1e6)
-            points[name].append(Point(quality, bpp, psnr, ms_ssim, ssimulacra2, encode, decode))
+            points[name].append(
+                Point(quality, bpp, encode_seconds=encode, decode_seconds=decode, **future.result())
+            )
         waiting.clear()
         step(trials)
 
@@ -258,26 +281,33 @@ def _measure(
     return points
 
 
-def _scores(reference: Pixels, decoded: Pixels) -> tuple[float, float, float]:
-    """PSNR, MS-SSIM and SSIMULACRA2."""
+def _scores(reference: Pixels, decoded: Pixels) -> dict[str, float]:
+    """PSNR, MS-SSIM, SSIMULACRA2 and what the judges say, by the fields of a point."""
     from sitecodec import metrics
 
     psnr = metrics.psnr(reference, decoded)
     reference, decoded = metrics.sample(reference), metrics.sample(decoded)
-    return psnr, metrics.ms_ssim(reference, decoded), metrics.ssimulacra2(reference, decoded)
+    asked, _ = judges.available()
+    return {
+        "psnr": psnr,
+        "ms_ssim": metrics.ms_ssim(reference, decoded),
+        "ssimulacra2": metrics.ssimulacra2(reference, decoded),
+        **{name: judge(reference, decoded) for name, judge in asked.items()},
+    }
 
 
 def _mean(points: Sequence[Point]) -> Point:
     """Means of rate and quality, medians of times."""
-    return Point(
-        quality=points[0].quality,
-        bpp=statistics.fmean(p.bpp for p in points),
-        psnr=statistics.fmean(p.psnr for p in points),
-        ms_ssim=statistics.fmean(p.ms_ssim for p in points),
-        ssimulacra2=statistics.fmean(p.ssimulacra2 for p in points),
-        encode_seconds=statistics.median(p.encode_seconds for p in points),
-        decode_seconds=statistics.median(p.decode_seconds for p in points),
-    )
+    times = {
+        name: statistics.median(getattr(p, name) for p in points)
+        for name in ("encode_seconds", "decode_seconds")
+    }
+    means = {
+        name: statistics.fmean(getattr(p, name) for p in points)
+        for name in vars(points[0])
+        if name not in times
+    }
+    return Point(**means, **times)
 
 
 def _problem(path: Path, error: Exception) -> str:

@@ -14,17 +14,24 @@ from sitecodec.errors import SitecodecError
 ANCHOR = "avif"
 """The codec whose rates the others' are compared with."""
 
-_METRICS = {"psnr": "psnr", "ms_ssim": "ms_ssim_db", "ssimulacra2": "ssimulacra2"}
+_METRICS = {
+    "psnr": "psnr",
+    "ms_ssim": "ms_ssim_db",
+    "ssimulacra2": "ssimulacra2",
+    "butteraugli": "butteraugli_db",
+    "cvvdp": "cvvdp",
+}
 """The metrics by name, and which property of a point their curves and rates are taken from."""
 
 _LABELS = {
     "jpeg": "JPEG",
     "webp": "WebP",
-    "avif": "AVIF",
+    "avif": "AVIF, untuned",
     "avif-2": "AVIF, speed 2",
-    "avif-tuned": "AVIF, tuned",
+    "avif-tuned": "AVIF, effort 3",
+    "avif@6": "AVIF, effort 6",
     "jxl": "JPEG XL",
-    "web": "sitecodec web",
+    "web": "web, effort 3",
     "web@0": "web, effort 0",
     "web@6": "web, effort 6",
     "web@9": "web, effort 9",
@@ -35,13 +42,27 @@ _STYLES = {
     "avif": ("#1f6fb4", "D"),
     "avif-2": ("#6fa8d6", "d"),
     "avif-tuned": ("#12406b", "D"),
+    "avif@6": ("#0b2a47", "<"),
     "jxl": ("#2f8f4e", "v"),
     "web": ("#c0304a", "o"),
     "web@0": ("#c78ac2", "x"),
     "web@6": ("#8a1c7c", "P"),
     "web@9": ("#4b1c8a", "*"),
 }
-_AXES = {"psnr": "PSNR (dB)", "ms_ssim": "MS-SSIM (dB)", "ssimulacra2": "SSIMULACRA2"}
+_COLUMNS = {
+    "psnr": "PSNR",
+    "ms_ssim": "MS-SSIM",
+    "ssimulacra2": "SSIMULACRA2",
+    "butteraugli": "butteraugli",
+    "cvvdp": "CVVDP",
+}
+_AXES = {
+    "psnr": "PSNR (dB)",
+    "ms_ssim": "MS-SSIM (dB)",
+    "ssimulacra2": "SSIMULACRA2",
+    "butteraugli": "butteraugli, 3-norm (-log)",
+    "cvvdp": "ColorVideoVDP (JOD)",
+}
 
 
 def bd_rates(results: Results) -> dict[str, dict[str, float | None]]:
@@ -66,7 +87,20 @@ def to_json(results: Results) -> dict[str, Any]:
     return {
         "curves": {name: [values(p) for p in curve] for name, curve in results.curves.items()},
         "bd_rate": bd_rates(results),
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """The versions of Pillow and of the libraries that it makes and reads AVIFs with."""
+    import PIL
+    from PIL import _avif, features  # type: ignore[attr-defined, unused-ignore]
+
+    found = {"pillow": PIL.__version__, "libavif": str(features.version("avif"))}
+    for part in _avif.codec_versions().split(", "):
+        name, _, version = part.partition(":")
+        found[name.partition(" ")[0].replace("aom", "libaom")] = version
+    return found
 
 
 def write_json(results: Results, path: Path) -> None:
@@ -97,16 +131,16 @@ def render_table(results: Results) -> str:
                 f" {p.psnr:>5.2f} {p.ms_ssim_db:>8.2f} {p.ssimulacra2:>9.1f}"
                 f" {p.encode_seconds:>9.3f} {p.decode_seconds:>9.3f}"
             )
+    asked = [name for name in _METRICS if _asked(results, name)]
     lines += [
         "",
         f"bytes at equal quality against {_LABELS[ANCHOR]} (BD-rate)",
-        "codec              PSNR   MS-SSIM  SSIMULACRA2",
+        f"{'codec':<14}" + "".join(f"{_COLUMNS[name]:>13}" for name in asked),
     ]
     for name, rates in bd_rates(results).items():
-        psnr, ms_ssim, ssimulacra2 = (
-            "-" if rate is None else f"{rate:+.1f} %" for rate in rates.values()
-        )
-        lines.append(f"{_LABELS[name]:<14} {psnr:>8}  {ms_ssim:>8}  {ssimulacra2:>11}")
+        cells = ("-" if rates[m] is None else f"{rates[m]:+.1f} %" for m in asked)
+        lines.append(f"{_LABELS[name]:<14}" + "".join(f"{cell:>13}" for cell in cells))
+    lines += ["", *results.missing] if results.missing else []
     if results.sampled:
         lines += [
             "",
@@ -116,7 +150,7 @@ def render_table(results: Results) -> str:
 
 
 def plot(results: Results, path: Path) -> None:
-    """Draw the curves in three panels; the suffix of the file (.svg, .png, .pdf) says how.
+    """Draw the curves, a panel for each measure; the file's suffix (.svg, .png, .pdf) says how.
 
     Raises SitecodecError without matplotlib, for an unknown suffix or an unwritable file.
     """
@@ -129,8 +163,10 @@ def plot(results: Results, path: Path) -> None:
         ) from error
     # A fixed salt and no date: the same results give the same file.
     with matplotlib.rc_context({"svg.hashsalt": "sitecodec", "font.size": 10}):
-        figure = Figure(figsize=(13, 4.4), layout="constrained", facecolor="white")
-        for axes, metric in zip(figure.subplots(1, 3), _METRICS, strict=True):
+        shown = [metric for metric in _METRICS if _asked(results, metric)]
+        size = (4.4 * len(shown), 4.4)
+        figure = Figure(figsize=size, layout="constrained", facecolor="white")
+        for axes, metric in zip(figure.subplots(1, len(shown)), shown, strict=True):
             for name, curve in results.curves.items():
                 colour, marker = _STYLES[name]
                 axes.plot(
@@ -160,9 +196,16 @@ def plot(results: Results, path: Path) -> None:
             ) from error
 
 
+def _asked(results: Results, metric: str) -> bool:
+    """Whether a measure was taken at all."""
+    return any(_scores(curve, metric) for curve in results.curves.values())
+
+
 def _bd_rate(anchor: Sequence[Point], curve: Sequence[Point], metric: str) -> float | None:
     from sitecodec import bdrate
 
+    if not bdrate.has_scipy():
+        return None  # `Results.missing` says so
     return bdrate.bd_rate(_scores(anchor, metric), _scores(curve, metric))
 
 

@@ -15,7 +15,7 @@ from sitecodec.errors import ImageError, ModelError
 if TYPE_CHECKING:
     from PIL import Image
 
-    from sitecodec.codecs import Pixels
+    from sitecodec.pixels import Pixels
 
 DEFAULT_BYTES = 5000
 TEMPLATE = "compare.html.jinja"
@@ -29,7 +29,7 @@ _COLUMNS = 80
 
 @dataclass(frozen=True)
 class Shown:
-    """What one format makes of the image."""
+    """The image in one format."""
 
     name: str
     size: int
@@ -75,12 +75,12 @@ def measure(
         note = f"without sd: {error}"
     web = codecs.get("web")
     for name, encode, decode in (
-        ("JPEG", _pillow("JPEG", optimize=True, progressive=True), _decode),
-        ("WebP", _pillow("WEBP", method=6), _decode),
-        ("AVIF", lambda pixels, quality: images.avif(pixels, quality), _decode),
+        ("JPEG", pillow("JPEG", optimize=True, progressive=True), opened),
+        ("WebP", pillow("WEBP", method=6), opened),
+        ("AVIF", lambda pixels, quality: images.avif(pixels, quality), opened),
         ("web", lambda pixels, quality: web.encode(pixels, quality), web.decode),
     ):
-        data, extreme = _matched(source, encode, limit)
+        data, extreme = matched(source, encode, limit)
         shown.append(_scored(name, source, data, decode(data), extreme))
     return [Shown("source", 0, source, float("inf"), 1.0, 100.0, note), *shown]
 
@@ -179,9 +179,9 @@ def write_page(title: str, source: Pixels, shown: Sequence[Shown], path: Path) -
 
 
 def _sd(source: Pixels, model: str, max_bytes: int | None, device: str) -> tuple[list[Shown], int]:
-    from sitecodec.codecs.sd import SdCodec
     from sitecodec.errors import SettingsError
-    from sitecodec.sd import gate
+    from sitecodec.sd import invented
+    from sitecodec.sd.codec import SdCodec
 
     shown = []
     limit = max_bytes or DEFAULT_BYTES
@@ -195,7 +195,7 @@ def _sd(source: Pixels, model: str, max_bytes: int | None, device: str) -> tuple
         if preset == "seed" and max_bytes is None:
             limit = len(data)
         decoded = codec.decode(data)
-        verdict = gate.judge(source, decoded)
+        verdict = invented.judge(source, decoded)
         note = f"not for pages: {verdict.reason}" if verdict.reason else ""
         shown.append(_scored(f"sd, {preset}", source, data, decoded, note))
     return shown, limit
@@ -216,7 +216,7 @@ def _scored(name: str, source: Pixels, data: bytes, decoded: Pixels, note: str) 
     )
 
 
-def _matched(
+def matched(
     source: Pixels, encode: Callable[[Pixels, int], bytes], limit: int
 ) -> tuple[bytes, str]:
     """The file of the lowest quality that is at least `limit` bytes, and a note where none is."""
@@ -234,7 +234,9 @@ def _matched(
     return best, "" if len(best) < 1.15 * limit else "larger at its lowest quality"
 
 
-def _pillow(kind: str, **options: object) -> Callable[[Pixels, int], bytes]:
+def pillow(kind: str, **options: object) -> Callable[[Pixels, int], bytes]:
+    """An encoder of Pillow's for a picture and a quality of 0-100."""
+
     def encode(pixels: Pixels, quality: int) -> bytes:
         from PIL import Image
 
@@ -245,7 +247,8 @@ def _pillow(kind: str, **options: object) -> Callable[[Pixels, int], bytes]:
     return encode
 
 
-def _decode(data: bytes) -> Pixels:
+def opened(data: bytes) -> Pixels:
+    """The picture of a JPEG, WebP or AVIF file."""
     import numpy as np
     from PIL import Image
 

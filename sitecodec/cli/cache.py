@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from sitecodec import settings
-from sitecodec.cli.options import config_option
+from sitecodec.cli.options import config_option, json_option
 from sitecodec.store import Store, Usage
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)B?", re.IGNORECASE)
@@ -20,16 +20,16 @@ _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([hdw])", re.IGNORECASE)
 @click.group()
 @config_option
 @click.pass_context
-def cache(ctx: click.Context, config: Path) -> None:
-    """Look after the store of encoded images."""
+def cache(ctx: click.Context, config: Path | None) -> None:
+    """Inspect and clean the store of encoded images."""
     ctx.obj = Store(settings.load(config).store)
 
 
 @cache.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 @click.pass_obj
 def stats(store: Store, as_json: bool) -> None:
-    """Say how many entries the store has, and their size."""
+    """Print the number of entries in the store, and their size."""
     usage = store.stats()
     if as_json:
         values = {"store": str(store.root), "entries": usage.entries, "bytes": usage.size}
@@ -41,8 +41,10 @@ def stats(store: Store, as_json: bool) -> None:
 @cache.command()
 @click.pass_obj
 def verify(store: Store) -> None:
-    """Read every entry and remove damaged ones; exit with 1 if there were any."""
-    damaged = store.verify()
+    """Read every entry and remove damaged ones. Exits with 1 if there were any."""
+    from sitecodec.site import entries
+
+    damaged = store.verify(entries.is_sound)
     for key in damaged:
         click.echo(f"removed a damaged entry: {key}", err=True)
     if damaged:
@@ -51,11 +53,18 @@ def verify(store: Store) -> None:
 
 
 @cache.command()
-@click.option("--max-size", help="Keep at most this much, the last used: 500MB, 2GB.")
-@click.option("--max-age", help="Remove what was not used for so long: 12h, 30d, 8w.")
+@click.option(
+    "--max-size",
+    help="Keep at most this many bytes, such as 500MB or 2GB. The least recently used entries go"
+    " first.",
+)
+@click.option(
+    "--max-age",
+    help="Remove entries not used within this period, such as 12h, 30d or 8w.",
+)
 @click.pass_obj
 def gc(store: Store, max_size: str | None, max_age: str | None) -> None:
-    """Remove entries that are old or too many.
+    """Remove old entries, or the entries beyond a size. Give one or both options.
 
     \b
     Example: sitecodec cache gc --max-age 30d --max-size 500MB
@@ -72,7 +81,7 @@ def gc(store: Store, max_size: str | None, max_age: str | None) -> None:
 @cache.command()
 @click.pass_obj
 def clear(store: Store) -> None:
-    """Remove all entries."""
+    """Remove all entries. The next build encodes every image again."""
     click.echo(f"removed {_usage(store.clear())}")
 
 
@@ -86,7 +95,7 @@ def _bytes(text: str) -> int:
     if not match:
         raise click.UsageError(f"not a size: {text!r}; write 500MB or 2GB")
     scale = {"": 1, "k": 1e3, "m": 1e6, "g": 1e9}[match[2].lower()]
-    return round(float(match[1]) * scale)
+    return round(min(float(match[1]) * scale, 1e18))  # which may be infinite
 
 
 def _seconds(text: str) -> float:

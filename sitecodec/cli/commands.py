@@ -1,41 +1,58 @@
 """The command line: parse, call, print.
 
-Exit status: 0 done, 1 problems found, 2 wrong use.
+Exit status: 0 for success, 1 for problems found, 2 for wrong use.
 """
 
 from __future__ import annotations
 
+import errno
+import io
+import os
+import sys
 from typing import Any
 
 import click
 
 import sitecodec
-from sitecodec.cli import cache, payloads, sd, sites
+from sitecodec.cli import cache, check, payloads, sd, sites
 from sitecodec.errors import SettingsError, SitecodecError
+from sitecodec.printing import printable
 
 
 class _Commands(click.Group):
-    """Says what went wrong in one line, without a stack trace."""
+    """A group that reports an error in one line, without a stack trace."""
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
-        """Run a command; our errors become its exit status."""
+        """Run a command. A SitecodecError becomes its exit status."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # names may hold what it has no bytes for
+                stream.reconfigure(errors="replace")
         try:
             return super().invoke(ctx)
         except SettingsError as error:
-            raise click.UsageError(str(error)) from error
+            raise click.UsageError(printable(str(error))) from error
         except SitecodecError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(printable(str(error))) from error
+        except OSError as error:  # of a disk that is full, a terminal that is gone
+            if error.errno == errno.EPIPE:
+                raise  # which click knows
+            where = "" if error.filename is None else f" {printable(os.fsdecode(error.filename))}"
+            what = (error.strerror or str(error)).lower()
+            raise click.ClickException(
+                f"cannot use{where or ' the output'}: {what}; free some space or check the"
+                " permissions"
+            ) from error
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(sitecodec.__version__)
 def main() -> None:
-    """Compress a static site's images into latent payloads with JPEG fallbacks."""
+    """Make the images of a static site smaller: AVIF, WebP and neural payloads, with fallbacks."""
 
 
 for command in (
     *(sites.build, sites.report, sites.serve, sites.watch),
     *(payloads.encode, payloads.decode, payloads.info, payloads.bench),
-    *(cache.cache, sd.models, sd.compare),
+    *(cache.cache, check.check, sd.models, sd.compare),
 ):
     main.add_command(command)

@@ -1,7 +1,8 @@
-"""Options, types of arguments and ways with files that several commands share."""
+"""Options, types of arguments and functions for files that several commands share."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
@@ -16,10 +17,42 @@ NEW_FILE = click.Path(path_type=Path, dir_okay=False)
 config_option = click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
-    default=settings.CONFIG_NAME,
-    show_default=True,
-    help="Settings in TOML; the defaults where there is no such file.",
+    help="Read the settings from this TOML file, or from an mkdocs.yml with the plugin. Without"
+    " this"
+    f" option: the first of {', '.join(settings.CONFIG_NAMES)} in the current folder.",
 )
+base_path_option = click.option(
+    "--base-path",
+    help="The URL path at which the site is served, such as /docs/. Without this option, the"
+    " canonical URL of the first page tells it, or else it is /.",
+)
+host_option = click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="The address to listen on. With the default, only this machine can connect.",
+)
+port_option = click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8001,
+    show_default=True,
+    help="The port to listen on; 0 takes any free one.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+
+
+class Score(click.FloatRange):
+    """A number in a range; NaN, which is neither below nor above it, is none."""
+
+    def convert(
+        self, value: float, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The number. Raises click.BadParameter."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a number", param, ctx)
+        return number
 
 
 def read(path: Path) -> bytes:

@@ -9,24 +9,26 @@ from typing import TYPE_CHECKING
 
 import click
 
+from sitecodec import families
+from sitecodec.cli.options import json_option
 from sitecodec.errors import ImageError
 
 if TYPE_CHECKING:
-    from sitecodec.codecs import Pixels
-    from sitecodec.codecs.sd import SdCodec
+    from sitecodec.sd.description import Model
 
 device_option = click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda", "mps"]),
     default="auto",
     show_default=True,
-    help="Where the codec sd computes.",
+    help="sd only: the processor to compute on. auto takes cuda if there is one, then mps, then"
+    " cpu.",
 )
 
 
 @click.group()
 def models() -> None:
-    """Look after the models: those built in, and those added."""
+    """List, add, check and repair models."""
 
 
 @models.command()
@@ -35,48 +37,67 @@ def models() -> None:
     "--from",
     "source",
     required=True,
-    help="web: the folder of a training run. sd: a folder in diffusers' layout, a hub repository,"
-    " or sd14, sd15, sd21, sdxl, taesd.",
+    help="For the codec web: the folder of a training run. For sd: a folder in diffusers' layout, a"
+    " hub repository, or one of sd14, sd15, sd21, sdxl and taesd.",
 )
-@click.option("--revision", default="", help="The hub's branch, tag or commit.")
+@click.option(
+    "--revision",
+    default="",
+    help="The branch, tag or commit of a hub repository. Without this option: its main branch of"
+    " today. Give a commit to get the same files everywhere.",
+)
 def add(name: str, source: str, revision: str) -> None:
-    """Add a model: one you have trained for the codec web, or one for the codec sd.
+    """Add a model that you have trained for the codec web, or a model for the codec sd.
 
     \b
     Example: sitecodec models add mine --from runs/mine
     Example: sitecodec models add sd15 --from sd15
     """
-    from sitecodec.models import adding, own
-    from sitecodec.sd import loading
+    from sitecodec.models import own
+    from sitecodec.sd import adding
+    from sitecodec.sd.libraries import need_torch
 
     if own.is_one(Path(source)):
         own.add(name, Path(source))
-        click.echo(f"{name}: take it into use with the setting  model: {name}")
+        click.echo(f"{name}: added; to use it, set  model: {name}")
         return
-    loading.need_torch()
+    need_torch()
     model = adding.add(name, source, revision)
-    at = f" at {model.revision[:12]}" if model.revision else ""
     parts = "autoencoder and U-Net" if model.denoises else "autoencoder"
-    click.echo(f"{name}: {model.vae} from {model.source}{at}, {parts}")
+    space = model.space
+    click.echo(
+        f"{name}: {space.vae} from {model.source}, {parts}; scaling factor {space.scaling:g},"
+        f" stride {space.stride}, {space.channels} channels"
+    )
+    if model.revision and model.revision != revision:
+        click.echo(f"{name}: to get the same files elsewhere, use  --revision {model.revision}")
 
 
 @models.command("list")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def list_models(as_json: bool) -> None:
-    """List the models there are.
+    """List all models, built-in and added.
 
     \b
     Example: sitecodec models list
     """
     from sitecodec import models as web
-    from sitecodec.models import registry
+    from sitecodec.sd import registry
 
     rows = [
-        {"name": name, "codec": "web", "class": "", "source": _origin(name)} for name in web.names()
+        {"name": name, "codec": families.WEB.name, "class": "", "source": _origin(name)}
+        for name in web.names()
     ]
     for name in registry.names():
         model = registry.read(name)
-        rows.append({"name": name, "codec": "sd", "class": model.vae, "source": model.source})
+        rows.append(
+            {
+                "name": name,
+                "codec": families.SD.name,
+                "class": model.space.vae,
+                "source": model.source,
+            }
+        )
     if as_json:
         click.echo(json.dumps(rows))
         return
@@ -86,16 +107,16 @@ def list_models(as_json: bool) -> None:
 
 @models.command()
 @click.argument("name")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def show(name: str, as_json: bool) -> None:
-    """Say what is known of a model, and whether its files are whole.
+    """Describe a model, and check that its files are complete. Exits with 1 if not.
 
     \b
     Example: sitecodec models show sd15
     """
     from sitecodec import models as web
-    from sitecodec.errors import ModelError
-    from sitecodec.models import registry
+    from sitecodec.models.user_folder import folder
+    from sitecodec.sd import registry
 
     if name in web.names():
         mark = f"{web.fingerprint(web.read(name, 'decoder')):08x}"
@@ -107,21 +128,18 @@ def show(name: str, as_json: bool) -> None:
             "name": name,
             "source": model.source,
             "revision": model.revision or "-",
-            "class": model.vae,
-            "channels": model.channels,
-            "stride": model.stride,
-            "scaling factor": model.scaling,
+            "class": model.space.vae,
+            "channels": model.space.channels,
+            "stride": model.space.stride,
+            "scaling factor": model.space.scaling,
+            "shift factor": model.space.shift,
             "U-Net": "yes" if model.denoises else "no",
             "fingerprint": f"{model.fingerprint(False):08x}",
         }
         if model.denoises:
             values["fingerprint with U-Net"] = f"{model.fingerprint(True):08x}"
-        values["folder"] = str(registry.folder(name))
-        try:
-            registry.verify(model)
-            problem = ""
-        except ModelError as error:
-            problem = str(error)
+        values["folder"] = str(folder(name))
+        problem = _problem(model)
         values["files"] = model.files
     if as_json:
         click.echo(json.dumps(values))
@@ -135,8 +153,25 @@ def show(name: str, as_json: bool) -> None:
         sys.exit(1)
 
 
+def _problem(model: Model) -> str:
+    """The fault of a model's files or description; '' if there is none."""
+    from sitecodec.errors import ModelError
+    from sitecodec.models.user_folder import folder
+    from sitecodec.sd import libraries, loading, registry
+
+    try:
+        registry.verify(model)
+    except ModelError as error:
+        return str(error)
+    try:
+        libraries.need_torch()
+    except ModelError:  # then nothing can be encoded under a wrong factor either
+        return ""
+    return loading.described_otherwise(model, folder(model.name))
+
+
 def _origin(name: str) -> str:
-    """Where a model of the codec web is from."""
+    """The origin of a model of the codec web."""
     from sitecodec import models as web
     from sitecodec.models import own
 
@@ -146,26 +181,42 @@ def _origin(name: str) -> str:
 @models.command()
 @click.argument("name")
 def pull(name: str) -> None:
-    """Fetch a model's files again where they are missing or damaged, as they were pinned.
+    """Repair a model: fetch missing and damaged files again, and renew its description.
+
+    The files are those of the commit that was noted when the model was added.
 
     \b
     Example: sitecodec models pull sd15
     """
-    from sitecodec.models import adding
+    from sitecodec.sd import adding
 
     model = adding.pull(name)
-    click.echo(f"{name}: {len(model.files)} files, whole")
+    factor = f"{model.space.scaling:g}"
+    click.echo(f"{name}: all {len(model.files)} files are complete; scaling factor {factor}")
 
 
 @click.command()
 @click.argument("image", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="PNG to write.")
-@click.option("--html", type=click.Path(path_type=Path, dir_okay=False), help="Page to write.")
-@click.option("--model", default="", help="A model of the codec sd.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The PNG file to write. Without this option: NAME-compared.png beside the image.",
+)
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write an HTML page to this file.",
+)
+@click.option(
+    "--model",
+    default="",
+    help="The model of the codec sd. Without this option: the one that was added, or no sd at all.",
+)
 @click.option(
     "--max-bytes",
     type=click.IntRange(min=100),
-    help="Size to match; by default that of sd's seed preset, or 5000 without a model.",
+    help="The size that each file should have. Without this option: the size that the codec sd"
+    " makes with the preset seed, or 5000 if no model was added.",
 )
 @device_option
 def compare(
@@ -176,7 +227,7 @@ def compare(
     max_bytes: int | None,
     device: str,
 ) -> None:
-    """Show JPEG, WebP, AVIF, web and sd of one image side by side, at about the same bytes.
+    """Show one image as JPEG, WebP, AVIF, web and sd, side by side at about the same size.
 
     \b
     Example: sitecodec compare photo.jpg --html photo.html
@@ -197,45 +248,3 @@ def compare(
     if html:
         side_by_side.write_page(image.name, source.pixels, shown, html)
     click.echo(side_by_side.table(shown))
-
-
-def sd_codec(
-    model: str = "",
-    preset: str = "rd",
-    denoise: bool | None = None,
-    refine: int = 0,
-    device: str = "auto",
-) -> SdCodec:
-    """The codec sd of the command line's options."""
-    from sitecodec.codecs.sd import SdCodec
-
-    return SdCodec(model, preset, denoise, refine=refine, device=device)
-
-
-def encode_sd(codec: SdCodec, pixels: Pixels, quality: float, max_bytes: int | None) -> bytes:
-    """A payload at a quality, or the best one of at most `max_bytes`."""
-    if max_bytes is None:
-        return codec.encode(pixels, quality)
-    return codec.encode_to(pixels, max_bytes)
-
-
-def model_of(data: bytes) -> str:
-    """The name of the model that an sd payload needs. Raises ModelError."""
-    from sitecodec.models import registry
-    from sitecodec.sd import container
-
-    body = container.unpack(data)
-    return registry.find(body.header.model, body.denoise).name
-
-
-def describe(data: bytes) -> dict[str, str | int]:
-    """What `info` says of an sd payload beside the header."""
-    from sitecodec.sd import container
-
-    body = container.unpack(data)
-    return {
-        "coding": ("palette", "grid")[body.coding],
-        "latents": f"{body.columns}x{body.rows}x{body.channels}",
-        "generative": "yes" if body.generative else "no",
-        "denoise": "yes" if body.denoise else "no",
-    }

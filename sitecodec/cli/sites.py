@@ -11,7 +11,17 @@ from typing import Any
 import click
 
 from sitecodec import settings as settings_module
-from sitecodec.cli.options import FOLDER, NEW_FILE, config_option, write
+from sitecodec.cli.options import (
+    FOLDER,
+    NEW_FILE,
+    base_path_option,
+    config_option,
+    host_option,
+    json_option,
+    port_option,
+    write,
+)
+from sitecodec.printing import count
 from sitecodec.progress import progress_bar
 from sitecodec.settings import Settings
 
@@ -20,12 +30,20 @@ from sitecodec.settings import Settings
 @click.argument("site_dir", type=FOLDER)
 @config_option
 @click.option(
-    "--quality", help="Score to reach: 0-100, low, medium or high; overrides the setting."
+    "--quality",
+    help="The score that images must reach: a number from 0 to 100, or low (50), medium (65) or"
+    " high (75). Without this option, the setting `quality` counts, which is 65 by default.",
 )
-@click.option("--base-path", default="/", show_default=True, help="URL path the site is served at.")
-@click.option("--strict", is_flag=True, help="Exit with 1 if any image could not be taken.")
-def build(site_dir: Path, config: Path, quality: str | None, base_path: str, strict: bool) -> None:
-    """Rewrite a built site in place.
+@base_path_option
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Exit with 1 if any image could not be processed. Use it in CI.",
+)
+def build(
+    site_dir: Path, config: Path | None, quality: str | None, base_path: str | None, strict: bool
+) -> None:
+    """Make the images of a built site smaller. Changes the site in place.
 
     \b
     Example: hugo && sitecodec build public
@@ -40,20 +58,20 @@ def build(site_dir: Path, config: Path, quality: str | None, base_path: str, str
         click.echo(f"warning: {problem}", err=True)
     click.echo(summary.table(result))
     if strict and result.problems:
-        raise click.ClickException(
-            f"{len(result.problems)} images could not be taken; mend or exclude them"
-        )
+        number = count(len(result.problems), "image")
+        raise click.ClickException(f"{number} could not be processed; mend or exclude them")
 
 
 @click.command()
 @click.argument("site_dir", type=FOLDER, required=False)
 @config_option
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8001, show_default=True)
-def serve(site_dir: Path | None, config: Path, host: str, port: int) -> None:
-    """Show a built site with decoded latents, and the inspector.
+@host_option
+@port_option
+def serve(site_dir: Path | None, config: Path | None, host: str, port: int) -> None:
+    """Serve a built site with decoded payloads, and an inspector of its images.
 
-    Without SITE_DIR the built site is looked for here: ., site, public, _site, dist, build, output.
+    Without SITE_DIR, the command looks for a built site in these folders: ., site, public, _site,
+    dist, build, output.
 
     \b
     Example: sitecodec serve public
@@ -68,25 +86,36 @@ def serve(site_dir: Path | None, config: Path, host: str, port: int) -> None:
 @click.command()
 @click.argument("site_dir", type=FOLDER)
 @config_option
-@click.option("--base-path", default="/", show_default=True, help="URL path the site is served at.")
+@base_path_option
 @click.option(
-    "--device", type=click.Choice(["mobile", "desktop"]), default="mobile", show_default=True
+    "--device",
+    type=click.Choice(["mobile", "desktop"]),
+    default="mobile",
+    show_default=True,
+    help="The kind of screen that the audits assume.",
 )
-@click.option("--budget", "budgets", multiple=True, help="page=500kB or image=150kB; repeatable.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--html", "html_file", type=NEW_FILE, help="Write a page that compares the images.")
+@click.option(
+    "--budget",
+    "budgets",
+    multiple=True,
+    help="The most bytes that a page's images or a single image may have: page=500kB or"
+    " image=150kB. Repeat the option for several budgets.",
+)
+@json_option
+@click.option(
+    "--html", "html_file", type=NEW_FILE, help="Also write an HTML page that compares the images."
+)
 def report(
     site_dir: Path,
-    config: Path,
-    base_path: str,
-    device: str,
-    budgets: tuple[str, ...],
+    config: Path | None,
     as_json: bool,
     html_file: Path | None,
+    **how: Any,  # noqa: ANN401 - click's values: what `measure` takes
 ) -> None:
-    """Weigh a built site's pages and audit their images; exit with 1 when over a budget.
+    """Report the weight of a built site's pages, and audit their images.
 
-    In GitHub Actions the table is also added to the step's summary.
+    The audits are Lighthouse's. The command exits with 1 if a page or an image is over a budget. In
+    GitHub Actions, the table is also added to the summary of the step.
 
     \b
     Example: sitecodec report public --budget page=500kB --budget image=150kB
@@ -94,13 +123,7 @@ def report(
     from sitecodec.report import report as reports
 
     settings = _settings(config)
-    result = reports.measure(
-        site_dir,
-        asset_dir=settings.asset_dir,
-        base_path=base_path,
-        device=device,
-        budgets=budgets,
-    )
+    result = reports.measure(site_dir, asset_dir=settings.asset_dir, **how)
     click.echo(reports.as_json(result) if as_json else reports.table(result))
     if html_file:
         from sitecodec.report import page as report_page
@@ -108,8 +131,12 @@ def report(
         page = report_page.render(result, site_dir, settings)
         write(html_file, page)
     if step_summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        with Path(step_summary).open("a", encoding="utf-8") as stream:
-            stream.write(reports.markdown(result))
+        try:
+            with Path(step_summary).open("a", encoding="utf-8") as stream:
+                stream.write(reports.markdown(result))
+        except OSError as error:
+            what = (error.strerror or str(error)).lower()
+            _warn(f"cannot write the step's summary to {step_summary} ({what})")
     if result.over_budget:
         sys.exit(1)
 
@@ -117,11 +144,13 @@ def report(
 @click.command()
 @click.argument("folder", type=FOLDER, default=".")
 @config_option
-@click.option("--serve", "with_server", is_flag=True, help="Run the inspector, too.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8001, show_default=True)
-def watch(folder: Path, config: Path, with_server: bool, host: str, port: int) -> None:
-    """Encode a folder's images as they change, so that the next build finds them done.
+@click.option("--serve", "with_server", is_flag=True, help="Serve the inspector as well.")
+@host_option
+@port_option
+def watch(folder: Path, config: Path | None, with_server: bool, host: str, port: int) -> None:
+    """Encode the images of a folder whenever they change, so that the next build is quick.
+
+    Name the widths in the settings: a folder of images does not tell how wide pages show them.
 
     \b
     Example: sitecodec watch docs --serve
@@ -154,7 +183,7 @@ def _warn(message: str) -> None:
     click.echo(f"warning: {message}", err=True)
 
 
-def _settings(config: Path, quality: str | None = None) -> Settings:
+def _settings(config: Path | None, quality: str | None = None) -> Settings:
     settings = settings_module.load(config)
     if quality is None:
         return settings

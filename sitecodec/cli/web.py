@@ -1,4 +1,4 @@
-"""What `sitecodec encode` does for the built-in codec."""
+"""`sitecodec encode` for the built-in codec."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sitecodec.codecs import Pixels
     from sitecodec.codecs.web import WebCodec
+    from sitecodec.pixels import Pixels
 
 REFINED_STEP = 100
 """Hundredths of quality to which an aim is met when every trial is refined."""

@@ -1,63 +1,50 @@
-"""The codecs: each turns pixels into a payload and back."""
+"""The codecs: each turns pixels into a payload and back, and says what it can do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING
 
+from sitecodec import families
+from sitecodec.codecs.protocol import Codec
 from sitecodec.errors import PayloadError
+from sitecodec.payload import read_header
+
+__all__ = ["Codec", "decode", "get", "of_payload"]
 
 if TYPE_CHECKING:  # a warm build asks for identities only: it should not pay for numpy
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Pixels: TypeAlias = NDArray[np.uint8]
-    """An sRGB picture, shape (height, width, 3), or with straight alpha (height, width, 4)."""
+    from sitecodec.pixels import Pixels
 
 
-class Codec(Protocol):
-    """What the rest of sitecodec knows of a codec."""
-
-    @property
-    def name(self) -> str:
-        """The name used on the command line and in settings."""
-        ...
-
-    @property
-    def identity(self) -> str:
-        """Changes whenever the same input may give other bytes; part of store keys."""
-        ...
-
-    def encode(self, pixels: Pixels, quality: float) -> bytes:
-        """A complete .slat payload for an uint8 picture at quality 0-100."""
-        ...
-
-    def analysed(self, pixels: Pixels) -> AbstractContextManager[Callable[[float], bytes]]:
-        """A context whose value makes a payload of the picture for each quality it is given."""
-        ...
-
-    def decode(self, data: bytes) -> Pixels:
-        """The picture of a payload. Raises PayloadError."""
-        ...
-
-
-def get(name: str, model: str = "", effort: int = 0) -> Codec:
+def get(name: str, model: str = "", effort: int = 0, device: str = "auto") -> Codec:
     """The codec of that name ('web', 'sd' or 'flat') and a model of it, or the usual one.
 
-    `effort` is how hard it shall work, 0 to 9, where that makes a difference.
-    Raises PayloadError for an unknown codec.
+    `effort` is how hard it shall work, 0 to 9, and `device` where it computes ('auto', 'cpu',
+    'cuda' or 'mps'), where these make a difference. Raises PayloadError for an unknown codec.
     """
-    if name == "web":
+    if name == families.WEB.name:
         from sitecodec.codecs.web import WebCodec
 
         return WebCodec(model, effort)
-    if name == "sd":
-        from sitecodec.codecs.sd import SdCodec
+    if name == families.SD.name:
+        from sitecodec.sd.codec import SdCodec
 
-        return SdCodec(model)
-    if name == "flat":
+        return SdCodec(model, device=device)
+    if name == families.FLAT.name:
         from sitecodec.codecs.flat import FlatCodec
 
         return FlatCodec()
-    raise PayloadError(f"unknown codec {name!r}; known: web, sd, flat")
+    known = ", ".join(family.name for family in families.ALL)
+    raise PayloadError(f"unknown codec {name!r}; known: {known}")
+
+
+def of_payload(data: bytes, device: str = "auto") -> Codec:
+    """The codec that decodes a payload. Raises PayloadError if it is none or is damaged."""
+    return get(read_header(data).codec, device=device)
+
+
+def decode(data: bytes, device: str = "auto") -> Pixels:
+    """The picture of a payload of any codec: (H, W, 3) uint8 sRGB, or 4 channels with alpha.
+
+    Raises PayloadError if it is none or is damaged, ModelError if its model is not installed.
+    """
+    return of_payload(data, device).decode(data)

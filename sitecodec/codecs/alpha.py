@@ -1,4 +1,4 @@
-"""What of a picture with transparency hardly shows, chosen so that it costs few bits."""
+"""The parts of a transparent picture that hardly show, chosen so that they cost few bits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sitecodec import engine
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sitecodec.codecs import Pixels
+    from sitecodec.pixels import Pixels
 
 _FRACTION = 8  # bits below a level of colour
 

@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sitecodec import engine, payload
+from sitecodec import engine, families, payload
+from sitecodec.codecs.protocol import NONE_NEEDED
 from sitecodec.errors import PayloadError
+from sitecodec.families import Family
 
 if TYPE_CHECKING:
-    from sitecodec.codecs import Pixels
+    from sitecodec.pixels import Pixels
 
 
 @dataclass(frozen=True)
@@ -20,9 +22,14 @@ class FlatCodec:
     """Every pixel as it is, of pictures of up to 4,096 colours; quality changes nothing."""
 
     @property
-    def name(self) -> str:
-        """The codec's name."""
-        return "flat"
+    def family(self) -> Family:
+        """What it can do."""
+        return families.FLAT
+
+    @property
+    def refiner(self) -> None:
+        """Nothing: there are no latents."""
+        return None
 
     @property
     def identity(self) -> str:
@@ -37,7 +44,7 @@ class FlatCodec:
         from sitecodec.engine import flat
 
         height, width = pixels.shape[:2]
-        header = payload.Header("flat", 0, width, height, payload.LOSSLESS)
+        header = payload.Header(self.family.name, 0, width, height, payload.LOSSLESS)
         return payload.pack(header, flat.encode(pixels))
 
     @contextmanager
@@ -51,6 +58,18 @@ class FlatCodec:
         from sitecodec.engine import flat
 
         header = payload.read_header(data)
-        if header.codec != "flat":
+        if header.family is not self.family:
             raise PayloadError(f"payload of the codec {header.codec!r}, not 'flat'")
         return flat.decode(data)
+
+    def fault(self, source: Pixels, shown: Pixels, floor: float) -> str:
+        """Nothing: it loses nothing."""
+        return ""
+
+    def can_decode(self, data: bytes) -> bool:
+        """Whether the engine decodes it: always."""
+        return True
+
+    def describe(self, data: bytes) -> dict[str, str | int]:
+        """That no model is needed."""
+        return {"model": NONE_NEEDED}

@@ -6,38 +6,45 @@ The decoder stays as it is: visitors notice nothing but fewer bytes. Needs torch
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sitecodec import engine, metrics
+from sitecodec import engine
 from sitecodec.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
 
-    from sitecodec.codecs import Pixels
+    from sitecodec.pixels import Pixels
     from sitecodec.training.model_file import Decoder
 
 STEPS = {5: 20, 6: 30, 7: 50, 8: 80, 9: 150}
 """Gradient steps of each effort that has any."""
 
-SHARES = {"score": 0.7, "psnr": 0.0}
-"""What can be tuned for: the share of SSIMULACRA2 in the objective. The rest is squared error,
-which keeps a picture from flattering the metric."""
+
+@dataclass(frozen=True)
+class Shares:
+    """How much of what a bit has to buy is bought in each measure; they add up to one."""
+
+    score: float
+    """SSIMULACRA2."""
+    structure: float
+    """MS-SSIM of the luma."""
+    error: float
+    """Squared error, which keeps a picture from flattering the other measures."""
+    colour: float
+    """Squared error of Cb and Cr over 4×4 pixels, as coarse as eyes see colour."""
+
+
+SHARES = {"score": Shares(0.3, 0.3, 0.3, 0.1), "psnr": Shares(0.0, 0.0, 1.0, 0.0)}
+"""The shares of each objective that `--tune` offers."""
 
 _RATE = 0.03  # Adam's learning rate, in quantisation steps
 _HOT, _COLD = 0.5, 0.1  # temperatures of the rounding
 _APART = 6.0  # qualities between which the price of bits is measured
 _BLOCK, _MARGIN = 48, 3  # latents worked on at a time, and how many around them
-_SMALLEST = 113  # sides that SSIMULACRA2 is defined for
-
-
-@dataclass(frozen=True)
-class _Prices:
-    """What a bit has to buy: slopes of the picture's own rate-distortion curve, times shares."""
-
-    score: float  # bits for a point of SSIMULACRA2
-    error: float  # bits for a unit of mean squared error, of values in [0, 1]
+_SMALLEST, _SMALLEST_STRUCTURE = 113, 176  # sides that SSIMULACRA2 and MS-SSIM are defined for
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,16 @@ class _Block:
     rows: slice
     columns: slice
     free: tuple[slice, slice]
-    """Those of the window that may change."""
+    """The latents of the window that may change."""
+
+    @property
+    def pixels(self) -> tuple[slice, slice]:
+        """The window in pixels."""
+        side = engine.STRIDE
+        return (
+            slice(self.rows.start * side, self.rows.stop * side),
+            slice(self.columns.start * side, self.columns.stop * side),
+        )
 
 
 def check_torch(effort: int) -> None:
@@ -81,33 +97,88 @@ def refined(
     # Builds encode an image on each processor; threads that wait for one another only slow that.
     torch.set_num_threads(1)
     height, width = pixels.shape[:2]
-    prices = _prices(pixels, models, quality, SHARES[tune])
     decoder = model_file.read(models.decoder, quality)
     analysed = torch.from_numpy(engine.analyse(pixels, models)).permute(2, 0, 1)[None]
     latents = analysed * model_file.read_gains(models.encoder, quality).view(1, -1, 1, 1)
-    source = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+    source = _tensor(pixels)
+    prices = _prices(source, pixels, models, quality)
     generator = torch.Generator().manual_seed(0)
     torch.set_flush_denormal(True)  # gradients have many, and they are slow
     try:
         for block in _blocks(*latents.shape[2:]):
-            _anneal(latents, source, block, decoder, prices, STEPS[effort], generator)
+            worth = _worth(source[:, :, *block.pixels], prices, SHARES[tune])
+            _anneal(latents, block, decoder, worth, STEPS[effort], generator)
     finally:
         torch.set_flush_denormal(False)
     whole = latents[0].permute(1, 2, 0).round().numpy().astype(np.int16)
     return engine.code(whole, width, height, models, quality)
 
 
-def _prices(pixels: Pixels, models: engine.Models, quality: float, share: float) -> _Prices:
+Measures = dict[str, Callable[["torch.Tensor"], "torch.Tensor"]]
+
+
+def _measures(reference: torch.Tensor) -> Measures:
+    """The losses against a reference, (1, 3, H, W) in [0, 1], by the name of their share."""
+    from torch.nn.functional import avg_pool2d
+
+    from sitecodec.training import architecture, score
+
+    smallest = min(reference.shape[2:])
+    found: Measures = {"error": lambda shown: (shown - reference).square().mean()}
+
+    def colour(shown: torch.Tensor) -> torch.Tensor:
+        error = architecture.to_colour(shown - reference + 0.5)[:, 1:]
+        return avg_pool2d(error, 4, ceil_mode=True).square().mean()
+
+    found["colour"] = colour
+    if smallest >= _SMALLEST:
+        seen = score.ssimulacra2_against(reference)
+        found["score"] = lambda shown: 100 - seen(shown)[0]
+    if smallest >= _SMALLEST_STRUCTURE:
+        structure = score.ms_ssim_against(reference)
+        found["structure"] = lambda shown: 1 - structure(shown)[0]
+    return found
+
+
+def _prices(
+    source: torch.Tensor, pixels: Pixels, models: engine.Models, quality: float
+) -> dict[str, float]:
+    """Bits for a unit of each measure: slopes of the picture's own rate-distortion curves."""
+    import torch
+
     qualities = [max(0.0, quality - _APART), min(100.0, quality + _APART)]
     low, high = engine.encode_many(pixels, models, qualities)
     bits = 8 * (len(high) - len(low))
-    decoded = [engine.decode(payload, models) for payload in (low, high)]
-    scores = [metrics.ssimulacra2(pixels, picture) for picture in decoded]
-    errors = [10 ** (-metrics.psnr(pixels, picture) / 10) for picture in decoded]
-    return _Prices(
-        share * bits / max(scores[1] - scores[0], 0.1),
-        (1 - share) * bits / max(errors[0] - errors[1], 1e-7),
-    )
+    shown = [_tensor(engine.decode(payload, models)) for payload in (low, high)]
+    prices = {}
+    with torch.no_grad():
+        for name, measure in _measures(source).items():
+            worse, better = (float(measure(picture)) for picture in shown)
+            prices[name] = bits / max(worse - better, worse / 100, 1e-9)
+    return prices
+
+
+def _worth(
+    target: torch.Tensor, prices: dict[str, float], shares: Shares
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The bits that a picture's faults are worth, for a window of the picture."""
+    measures = {name: m for name, m in _measures(target).items() if getattr(shares, name)}
+    together: float = sum(getattr(shares, name) for name in measures)
+    height, width = target.shape[2:]
+
+    def worth(shown: torch.Tensor) -> torch.Tensor:
+        shown = shown[:, :, :height, :width]
+        lost = [m(shown) * prices[n] * getattr(shares, n) for n, m in measures.items()]
+        total: torch.Tensor = sum(lost[1:], lost[0])
+        return total / together
+
+    return worth
+
+
+def _tensor(pixels: Pixels) -> torch.Tensor:
+    import torch
+
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
 
 
 def _blocks(rows: int, columns: int) -> list[_Block]:
@@ -133,10 +204,9 @@ def _blocks(rows: int, columns: int) -> list[_Block]:
 
 def _anneal(
     latents: torch.Tensor,
-    source: torch.Tensor,
     block: _Block,
     decoder: Decoder,
-    prices: _Prices,
+    worth: Callable[[torch.Tensor], torch.Tensor],
     steps: int,
     generator: torch.Generator,
 ) -> None:
@@ -144,18 +214,10 @@ def _anneal(
     import torch
 
     from sitecodec.training import model_file
-    from sitecodec.training.score import ssimulacra2
     from sitecodec.training.step import fast_bfloat16
 
     window = latents[:, :, block.rows, block.columns]
-    target = source[
-        :,
-        :,
-        block.rows.start * engine.STRIDE : block.rows.stop * engine.STRIDE,
-        block.columns.start * engine.STRIDE : block.columns.stop * engine.STRIDE,
-    ]
-    height, width = target.shape[2:]
-    weight = target[0, 0].numel() / source[0, 0].numel()
+    weight = window[0, 0].numel() / latents[0, 0].numel()
     fixed = window.round()
     free = window[:, :, block.free[0], block.free[1]].clone().requires_grad_()
     optimiser = torch.optim.Adam([free], lr=_RATE)
@@ -172,11 +234,8 @@ def _anneal(
         rounded[:, :, block.free[0], block.free[1]] = low + up
         with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             bits = model_file.bits(decoder, rounded).sum()
-            picture = model_file.decoded(decoder, rounded)[:, :, :height, :width].float()
-        loss = bits + weight * prices.error * (picture - target).square().mean()
-        if prices.score:
-            lost = 100 - ssimulacra2(target, picture)[0]
-            loss = loss + weight * prices.score * lost
+            picture = model_file.decoded(decoder, rounded).float()
+        loss = bits + weight * worth(picture)
         optimiser.zero_grad()
         (loss / free[0, 0].numel()).backward()  # type: ignore[no-untyped-call]
         optimiser.step()

@@ -8,11 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sitecodec import engine, models, payload
-from sitecodec.errors import PayloadError
+from sitecodec import engine, families, models, payload
+from sitecodec.codecs.protocol import NOT_INSTALLED, Refiner
+from sitecodec.errors import ModelError, PayloadError, SitecodecError
+from sitecodec.families import Family
+from sitecodec.settings import REFINING
 
 if TYPE_CHECKING:
-    from sitecodec.codecs import Pixels
+    from sitecodec.pixels import Pixels
 
 
 _ROUNDING = 2  # the least effort that rounds latents to what costs less
@@ -31,9 +34,16 @@ class WebCodec:
     docs/model.md, "Effort"."""
 
     @property
-    def name(self) -> str:
-        """The codec's name."""
-        return "web"
+    def family(self) -> Family:
+        """What it can do."""
+        return families.WEB
+
+    @property
+    def refiner(self) -> Refiner | None:
+        """What refines its payloads; None at efforts that do not."""
+        if self.effort < REFINING:
+            return None
+        return Refiner(f"{self.identity}/effort {self.effort}", self.refined)
 
     @property
     def identity(self) -> str:
@@ -79,10 +89,29 @@ class WebCodec:
         Raises PayloadError, or ModelError for a model not here.
         """
         header = payload.read_header(data)
-        if header.codec != "web":
+        if header.family is not self.family:
             raise PayloadError(f"payload of the codec {header.codec!r}, not 'web'")
         name = models.find(header.model)
         return engine.decode(data, engine.Models(models.read(name, "decoder")))
+
+    def fault(self, source: Pixels, shown: Pixels, floor: float) -> str:
+        """Nothing: its decoder invents no detail."""
+        return ""
+
+    def can_decode(self, data: bytes) -> bool:
+        """Whether the model of a payload is here."""
+        try:
+            models.find(payload.read_header(data).model)
+        except SitecodecError:
+            return False
+        return True
+
+    def describe(self, data: bytes) -> dict[str, str | int]:
+        """The name of the model that a payload needs."""
+        try:
+            return {"model": models.find(payload.read_header(data).model)}
+        except ModelError:
+            return {"model": NOT_INSTALLED}
 
     @property
     def _strength(self) -> int:

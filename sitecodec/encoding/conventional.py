@@ -1,9 +1,8 @@
-"""The conventional file of a score: an AVIF, sought by quick trials and made with care."""
+"""The conventional file of a score: sought by quick trials and made with care."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,42 +10,39 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sitecodec import metrics
-from sitecodec.encoding import images, search
-from sitecodec.encoding.trials import Encoded, Memo, Trial, measured
+from sitecodec.encoding import encoders, search
+from sitecodec.encoding.encoders import Encoder
+from sitecodec.encoding.task import Task
+from sitecodec.encoding.trials import Encoded, Trial, encoded, measured
+from sitecodec.formats import Format
 
 if TYPE_CHECKING:
-    from sitecodec.codecs import Pixels
-
-Scorer = Callable[["Pixels"], metrics.Scores]
-"""What scores pictures against a source, as `metrics.against` yields it."""
+    from sitecodec.pixels import Pixels
 
 
-def _quantiser(quality: int) -> int:
-    return ((100 - quality) * 63 + 50) // 100
-
-
-QUALITIES = tuple(q for q in range(101) if q == 0 or _quantiser(q) < _quantiser(q - 1))
-"""The qualities at which AVIF files differ: libavif has 64 quantisers."""
-
-# Mean scores of files to ship on Kodak pictures for quality 0, 10, ... 100. Only a prior: a search
-# corrects it by what it measures on the picture at hand.
-_CURVE = search.curve((-33.4, -6.3, 20.4, 39.2, 54.4, 67.0, 75.3, 80.2, 84.4, 88.7, 92.8))[
-    list(QUALITIES)
-]
-# How fast the logarithm of the size rises with the score, on the same pictures.
-_SLOPE = 0.027
-# Trials at this speed cost a tenth of a file's; at the same quality they score a little less, and
-# are larger: photographs by a tenth, graphics by half.
-_QUICK, _SPEED = 9, 6
-_LARGER = 1.7
+_SLOPE = 0.027  # how fast the logarithm of the size rises with the score, on the same pictures
 _GRID = 6
+_SURELY = 1.15  # what one file to ship foretells of the next is within a tenth
 _HOPELESS = 1.0  # what a quick trial at quality 100 may lack; there the speed tells little
+_LARGER = 1.7  # by so much the files of quick trials may be larger
+
+
+@dataclass(frozen=True)
+class Offsets:
+    """The difference of a picture from typical ones, a good guess for its other sizes."""
+
+    typical: float = 0.0
+    """The score of its files minus the score of typical files of the same quality."""
+
+    quick: float = 0.0
+    """The score of its files minus the score that quick trials predict."""
 
 
 @dataclass(frozen=True)
 class Conventional:
-    """The result of a search for an AVIF."""
+    """The result of a search."""
 
+    format: Format
     encoded: Encoded | None
     """None if none reaches the target, or none under the limit does."""
 
@@ -54,81 +50,118 @@ class Conventional:
     slope: float
     """How fast the logarithm of the size rises with the level."""
 
-    offsets: tuple[float, float]
-    """By what its scores differ from typical ones; by what they do more than quick trials'."""
+    offsets: Offsets
 
     def size_at(self, level: float) -> float:
-        """The size that an AVIF of exactly this level would have: qualities are coarse steps."""
+        """The size that a file of exactly this level would have: qualities are coarse steps."""
         if self.encoded is None:
             return math.inf
         return self.encoded.size * math.exp(self.slope * (level - self.level))
 
 
-def matching_avif(
-    source: Pixels,
-    score: Scorer,
-    target: float,
-    floor: float = -math.inf,
-    limit: float = math.inf,
-    hints: tuple[float, float] = (0.0, 0.0),
-    memo: Memo | None = None,
-) -> Conventional:
-    """The AVIF of the lowest quality that scores at least `target`, with no tile under `floor`.
+def smallest(task: Task, limit: float, hints: Offsets, kind: Encoder | None = None) -> Conventional:
+    """The file of the lowest quality that reaches what the task asks for.
 
     The quality is sought by quick trials, on the picture's sample if it is large, and corrected by
     what files to ship score. Where all that reach the target are clearly over the limit of bytes
     none is made. `hints` are the offsets that the same picture had in another size.
     """
-    memo = {} if memo is None else memo
-    quick: dict[int, Trial] = {}
+    kind = kind or encoders.usual(task)
+    if max(task.source.shape) > kind.format.largest_side:
+        return Conventional(kind.format, None, -math.inf, _SLOPE, hints)
+    quick = _look(task, kind, hints)
+    found = quick.expected
+    typical = quick.trials[quick.top].score + _slower(quick.trials[quick.top].score)
+    typical += hints.quick - float(kind.curve[quick.top])
+    unreached = quick.top == len(kind.qualities) - 1
+    unreached = unreached and quick.levels[quick.top] < task.target - _HOPELESS
+    if unreached or (min(found.values()) < task.target and _too_large(task, kind, quick, limit)):
+        return Conventional(kind.format, None, -math.inf, _SLOPE, Offsets(typical, hints.quick))
     files: dict[int, Encoded] = {}
-    part = metrics.sample(source)
-
-    with ExitStack() as stack:
-        score_part = score if part is source else stack.enter_context(metrics.against(part))
-
-        def quick_trial(step: int) -> float:
-            name = f"avif/{_QUICK}/{QUALITIES[step]}"
-            if name not in memo:
-                data = images.avif(part, QUALITIES[step], _QUICK)
-                memo[name] = measured(data, score_part(images.decode(data)))
-            quick[step] = memo[name]
-            return quick[step].level(floor, target)
-
-        levels = search.bracket(quick_trial, target, _CURVE + hints[0], _GRID)
-
-    top = max(levels)
-    offset = quick[top].score + _slower(quick[top].score) + hints[1] - float(_CURVE[top])
-    expected = {step: level + _slower(level) for step, level in levels.items()}
-    too_large = (
-        min(expected.values()) < target
-        and _size_at(target, expected, quick) * source.size / part.size > limit * _LARGER
-    )
-    unreached = top == len(QUALITIES) - 1 and levels[top] < target - _HOPELESS
-    if too_large or unreached:
-        return Conventional(None, -math.inf, _SLOPE, (offset, hints[1]))
 
     def trial(step: int) -> float:
-        data = images.avif(source, QUALITIES[step], _SPEED)
-        scores = score(images.decode(data))
-        quality = QUALITIES[step]
-        files[step] = Encoded(len(data), scores.score, scores.worst_tile, data, quality)
-        return files[step].level(floor, target)
+        data = kind.encode(task.source, kind.qualities[step], False)
+        made = measured(data, task.score(encoders.decode(data)))
+        files[step] = encoded(data, kind.qualities[step], made)
+        return task.level(made)
 
-    likely = search.moved(_CURVE, {step: level + hints[1] for step, level in expected.items()})
-    best = search.lowest_quality(trial, target, likely)
-    found = files[best]
-    level = found.level(floor, target)
+    likely = search.moved(kind.curve, {step: found[step] + hints.quick for step in found})
+    slope = _slope(task.target, [(quick.levels[s], t.size) for s, t in quick.trials.items()])
+    begin = search.first(likely, task.target)
+    levels = {begin: trial(begin)}
+    size = files[begin].size * math.exp(slope * (task.target - levels[begin]))
+    best = begin
+    if size <= limit * _SURELY:
+        best = search.lowest_quality(trial, task.target, likely, levels)
+    level = task.level(files[best])
     return Conventional(
-        found if level >= target else None,
+        kind.format,
+        files[best] if level >= task.target and size <= limit * _SURELY else None,
         level,
-        _slope(target, [(t.level(floor, target), t.size) for t in quick.values()]),
-        (found.score - float(_CURVE[best]), hints[1] + level - float(likely[best])),
+        slope,
+        Offsets(
+            files[best].score - float(kind.curve[best]), hints.quick + level - float(likely[best])
+        ),
     )
+
+
+@dataclass(frozen=True)
+class _Look:
+    """The results of quick trials, by step of quality."""
+
+    part: Pixels
+    """The pixels that the trials were made of."""
+
+    levels: dict[int, float]
+    trials: dict[int, Trial]
+
+    @property
+    def top(self) -> int:
+        return max(self.levels)
+
+    @property
+    def expected(self) -> dict[int, float]:
+        """The levels of files to ship."""
+        return {step: level + _slower(level) for step, level in self.levels.items()}
+
+
+def _look(task: Task, kind: Encoder, hints: Offsets) -> _Look:
+    part = metrics.sample(task.source)
+    trials: dict[int, Trial] = {}
+    with ExitStack() as stack:
+        whole = part is task.source
+        score = task.score if whole else stack.enter_context(metrics.against(part))
+
+        def trial(step: int) -> float:
+            name = f"{kind.name}/{kind.qualities[step]}"
+            if name not in task.memo:
+                data = kind.encode(part, kind.qualities[step], True)
+                task.memo[name] = measured(data, score(encoders.decode(data)))
+            trials[step] = task.memo[name]
+            return task.level(trials[step])
+
+        levels = search.bracket(trial, task.target, kind.curve + hints.typical, _GRID)
+    return _Look(part, levels, trials)
+
+
+def _too_large(task: Task, kind: Encoder, quick: _Look, limit: float) -> bool:
+    """Whether all files that reach the target are clearly over the limit.
+
+    Of a large picture the sample may be where all its detail is: one quick file of the whole tells.
+    """
+    size = _size_at(task.target, quick.expected, quick.trials)
+    if quick.part is not task.source:
+        size *= task.source.size / quick.part.size
+        if size > limit * _LARGER:
+            step = min(quick.levels, key=lambda step: abs(quick.levels[step] - task.target))
+            whole = len(kind.encode(task.source, kind.qualities[step], True))
+            size = _size_at(task.target, quick.expected, quick.trials)
+            size *= whole / quick.trials[step].size
+    return size > limit * _LARGER
 
 
 def _slower(score: float) -> float:
-    """What a file to ship scores more than a quick trial of that score: on photographs, to 1.5."""
+    """The score of a final file minus the score of a quick trial: on photographs, up to 1.5."""
     return min(max(0.075 * (95 - score), 0.3), 6.5)
 
 

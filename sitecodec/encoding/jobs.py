@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 from sitecodec import codecs
 from sitecodec.encoding.outcome import Outcome, Variant, by_width, pack, unpack
 from sitecodec.errors import ImageError, SitecodecError, StoreError
+from sitecodec.reasons import Reason
 from sitecodec.settings import REFINING, Settings
 from sitecodec.store import Store, key
 
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
 
     from sitecodec.encoding import trials
 
-__all__ = ["Job", "Outcome", "Variant", "by_width", "encode_image", "recall", "run"]
+__all__ = ["Job", "Outcome", "Variant", "by_width", "encode_image", "encode_images", "recall"]
 
-ENCODE_VERSION = "9"
+ENCODE_VERSION = "11"
 """Part of every store key: raised whenever this package would encode the same source otherwise."""
 
 # Outcomes that wait to be consumed hold memory: so many jobs are in flight at once and no more.
@@ -65,11 +66,11 @@ def recall(job: Job, store: Store) -> Outcome | None:
     return _stored(store, _key(digest, job.settings)) if digest else _too_small(size)
 
 
-def run(
+def encode_images(
     jobs: Iterable[Job],
     executor: Executor | Callable[[], Executor] | None,
     store: Store | None,
-    recall: Callable[[str, Job], _Kept | None] | None = None,
+    recall: Callable[[str, bytes, Job], _Kept | None] | None = None,
     identity: Callable[[Settings], str] | None = None,
 ) -> Iterator[tuple[Job, Outcome | SitecodecError | _Kept]]:
     """Encode every job and yield each with its outcome or its error, as they are done.
@@ -78,10 +79,11 @@ def run(
     store everything is encoded. Sources of equal content are encoded once. Without an executor
     the work is done here, one image after the other; a function that makes one is called when
     there is something to encode. A store that cannot be written costs a warning in the log, not
-    the outcome. `recall` is asked first, with the store key of each outcome: what it knows is
-    yielded in its place. `identity` is asked for that of the codec, where somebody remembers it.
+    the outcome. `recall` is asked first, with the store key of each outcome and the SHA-256 of its
+    source: what it knows is yielded in its place. `identity` is asked for that of the codec, where
+    somebody remembers it.
     """
-    groups: dict[str, list[Job]] = {}
+    asked: dict[str, _Asked] = {}
     codec_of = functools.cache(_identity)  # is read from files: once in a build
     for job in jobs:
         try:
@@ -94,49 +96,60 @@ def run(
             continue
         known = identity(job.settings) if identity else codec_of(*_coding(job.settings))
         name = _key(digest, job.settings, known)
-        groups.setdefault(name, []).append(job)
+        asked.setdefault(name, _Asked(digest, [])).jobs.append(job)
 
-    writable = store
+    new: list[list[Job]] = []
+    for name, one in asked.items():
+        kept = recall(name, one.digest, one.jobs[0]) if recall else None
+        result = kept if kept is not None else _stored(store, name)
+        if result is None:
+            new.append(one.jobs)
+        else:
+            yield from ((job, result) for job in one.jobs)
+    if new:
+        pool = executor() if callable(executor) else executor
+        writable = store
+        for group, made in _worked(new, pool, store):
+            writable = _keep(writable, made)
+            yield from ((job, made[1]) for job in group)
+
+
+class _Asked(NamedTuple):
+    """The jobs of one content and one set of settings, and that content's SHA-256."""
+
+    digest: bytes
+    jobs: list[Job]
+
+
+def _worked(
+    groups: list[list[Job]], executor: Executor | None, store: Store | None
+) -> Iterator[tuple[list[Job], _Result]]:
+    """Encode the first job of each group, by the executor if there is one; as they are done."""
+    if executor is None:
+        yield from ((group, _work(group[0], store)) for group in groups)
+        return
     pending: dict[Future[_Result], list[Job]] = {}
     try:
-        for name, group in groups.items():
-            kept = recall(name, group[0]) if recall else None
-            result = kept if kept is not None else _stored(store, name)
-            if result is not None:
-                yield from ((job, result) for job in group)
-                continue
-            if callable(executor):
-                executor = executor()
-            if executor is None:
-                made = _work(group[0], store)
-                writable = _keep(writable, made)
-                yield from ((job, made[1]) for job in group)
-                continue
+        for group in groups:
             while len(pending) >= _IN_FLIGHT:
-                for group_done, made in _finished(pending):
-                    writable = _keep(writable, made)
-                    yield from ((job, made[1]) for job in group_done)
+                yield from _finished(pending)
             try:
                 pending[executor.submit(_work, group[0], store)] = group
             except RuntimeError as error:  # it was shut down, or its processes have died
-                broken = _broken(group[0], error)
-                yield from ((job, broken) for job in group)
+                yield group, ({}, _broken(group[0], error))
         while pending:
-            for group_done, made in _finished(pending):
-                writable = _keep(writable, made)
-                yield from ((job, made[1]) for job in group_done)
+            yield from _finished(pending)
     finally:
         for future in pending:
             future.cancel()
 
 
 _Result: TypeAlias = tuple[dict[str, bytes], Outcome | SitecodecError]
-"""What is to be kept in the store, by keys of the bytes that were really read, and what came of
-them."""
+"""The data to keep in the store, by keys of the bytes that were really read, and their outcome."""
 
 
 def _work(job: Job, store: Store | None) -> _Result:
-    """What an executor runs: never raises, so that one image cannot stop the others."""
+    """The work of an executor. It never raises, so that one image cannot stop the others."""
     from sitecodec.encoding import trials
 
     try:
@@ -169,7 +182,7 @@ def _encode(job: Job, data: bytes, memos: trials.Memos) -> Outcome:
 
 
 def _too_small(size: int) -> Outcome:
-    return Outcome(0, 0, size, (), "too small")
+    return Outcome(0, 0, size, (), Reason.TOO_SMALL)
 
 
 def _broken(job: Job, error: BaseException) -> ImageError:
@@ -207,7 +220,7 @@ def _keep(store: Store | None, result: _Result) -> Store | None:
 
 
 def identity(settings: Settings) -> str:
-    """What changes with the payloads that the codec of the settings makes of the same picture."""
+    """A text that changes whenever the codec of the settings would make other payloads."""
     return _identity(*_coding(settings))
 
 

@@ -6,7 +6,7 @@ the next. They may move a little; the colours of areas stay as they are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +14,8 @@ from PIL import Image, ImageFilter
 
 from sitecodec.codecs.flat import FlatCodec
 from sitecodec.encoding import images
-from sitecodec.encoding.trials import Encoded, Memo, measured
+from sitecodec.encoding.task import Task
+from sitecodec.encoding.trials import Encoded, Trial, encoded, measured
 from sitecodec.engine import flat as coder
 from sitecodec.errors import ImageError
 from sitecodec.payload import LOSSLESS
@@ -22,14 +23,10 @@ from sitecodec.payload import LOSSLESS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sitecodec.codecs import Pixels
-    from sitecodec.encoding.conventional import Scorer
+    from sitecodec.pixels import Pixels
 
 REACHES = (18, 14, 9, 5)
 """How far a colour may move, farthest first: levels of 255, for a grey."""
-
-WORST_TILE = 75.0
-"""What every part must score: the picture is mostly blank, so its mean tells little of a letter."""
 
 # From red, green and blue: luma, and blue and red less luma. Hue tells a link from its text, so the
 # latter count a little more.
@@ -52,8 +49,9 @@ class Flat:
     colours: int
     """How many there are; 0 if they are the source's own."""
 
-    score: float
-    worst_tile: float
+    trial: Trial
+    """The scores of these pixels."""
+
     files: tuple[images.Lossless, ...]
     """The lossless files of these pixels, smallest first."""
 
@@ -64,17 +62,18 @@ class Flat:
 
     @property
     def name(self) -> str:
-        """What the report calls the file."""
-        name = self.file.format.upper().replace("WEBP", "WebP")
-        return f"{name} of {self.colours} colours" if self.colours else f"lossless {name}"
+        """The name of the file in reports."""
+        label = self.file.format.label
+        return f"{label} of {self.colours} colours" if self.colours else f"lossless {label}"
 
 
-def flat(source: Pixels, score: Scorer, target: float, memo: Memo) -> Flat | None:
-    """The picture in as few colours as score `target`, or in its own.
+def flat(task: Task) -> Flat | None:
+    """The picture of a task in as few colours as reach what it asks for, or in its own.
 
-    `source` is (H, W, 3 or 4) uint8; `memo` are its trials, which are used and added to. None for
-    one with the colours of a photograph, of which files without loss are large and slow to make.
+    None for one with the colours of a photograph, of which files without loss are large and slow to
+    make.
     """
+    source, memo = task.source, task.memo
     found = coder.counted(images.cleared(source))
     if len(found[0]) > max(_MANY, source.shape[0] * source.shape[1] // _PIXELS):
         return None
@@ -85,11 +84,10 @@ def flat(source: Pixels, score: Scorer, target: float, memo: Memo) -> Flat | Non
             break
         name = f"colours/{reach}"
         if name not in memo:
-            memo[name] = measured(images.webp(pixels).data, score(pixels))
-        if memo[name].score >= target and memo[name].worst_tile >= WORST_TILE:
-            files = images.lossless(pixels)
-            return Flat(pixels, colours, memo[name].score, memo[name].worst_tile, files)
-    return Flat(source, 0, 100.0, 100.0, images.lossless(source))
+            memo[name] = measured(bytes(colours), task.score(pixels))
+        if task.reached(memo[name]):
+            return Flat(pixels, colours, memo[name], images.lossless(pixels))
+    return Flat(source, 0, Trial(source.size, 100.0, 100.0, 1.0), images.lossless(source))
 
 
 def payload(found: Flat) -> Encoded | None:
@@ -103,7 +101,7 @@ def payload(found: Flat) -> Encoded | None:
     # Nothing ships that the engine has not been seen to decode.
     if not np.array_equal(codec.decode(data), pixels):
         return None
-    return Encoded(len(data), found.score, found.worst_tile, data, round(LOSSLESS))
+    return encoded(data, round(LOSSLESS), replace(found.trial, size=len(data)))
 
 
 def fewer(pixels: Pixels, reach: float) -> tuple[Pixels, int]:
@@ -129,7 +127,7 @@ class _Counted:
 
     counts: NDArray[np.intp]
     areas: NDArray[np.bool_]
-    """Which are an area's."""
+    """The pixels that belong to an area."""
 
 
 def _counted(
@@ -158,7 +156,7 @@ def _with_fewer(counted: _Counted, reach: float) -> tuple[Pixels, int]:
 
 
 def _calm(pixels: Pixels) -> NDArray[np.bool_]:
-    """Where all pixels of a window hardly differ."""
+    """The places where all pixels of a window are nearly equal."""
     calm = np.ones(pixels.shape[:2], np.bool_)
     for channel in np.moveaxis(pixels, 2, 0):
         image = Image.fromarray(np.ascontiguousarray(channel))

@@ -3,75 +3,84 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sitecodec.encoding import search
-from sitecodec.encoding.trials import Encoded, Memo, Trial, measured, named
+from sitecodec.encoding.task import Task
+from sitecodec.encoding.trials import Encoded, Trial, encoded, measured, named
 
 if TYPE_CHECKING:
-    from sitecodec.codecs import Pixels
-    from sitecodec.codecs.web import WebCodec
-    from sitecodec.encoding.conventional import Scorer
+    from sitecodec.codecs.protocol import Codec
+    from sitecodec.pixels import Pixels
 
 GAIN = 6.0
 """Points of score that refining brings at the same quality: a first guess."""
 
 _MOST_SAVED = 0.4
-"""Part of the bytes of a plain payload of the same score that refining has been seen to save, at
-most. What needs more than that is not begun."""
+"""The largest part of a plain payload's bytes that refining has been seen to save at the same
+score. Refining is not begun if it would have to save more."""
 
 _MOST_WRONG = 0.1  # how much smaller another quality's file may be than one trial foretells
 _MOST_TRIALS = 3
 _NEAR = 1.5  # so little above the target is not worth another trial
 
 
+@dataclass(frozen=True)
+class Plain:
+    """The results for payloads that are not refined."""
+
+    curve: search.Curve
+    """The scores to expect of them."""
+
+    sizes: search.Curve
+    """How the logarithm of their size goes with quality."""
+
+    size: float
+    """The size of the payload that reaches the target, or would reach it."""
+
+
 def smallest(
-    source: Pixels,
-    score: Scorer,
-    codec: WebCodec,
-    target: float,
-    floor: float,
-    worth: float,
-    curve: search.Curve,
-    sizes: search.Curve,
-    plain: float,
-    memo: Memo,
+    task: Task, source: Pixels, codec: Codec, worth: float, plain: Plain
 ) -> Encoded | None:
     """The smallest refined payload of less than `worth` bytes that reaches the target, if any.
 
-    `curve` is what is expected of payloads that are not refined, `sizes` how the logarithm of
-    their size goes with quality, and `plain` the size of the one that reaches the target; `memo`
-    is used and added to. Where nothing that was ever seen could win, nothing is tried.
+    `source` is the picture that is encoded. Where nothing that was ever seen could win, nothing is
+    tried.
     """
-    if plain * (1 - _MOST_SAVED) >= worth:
+    if codec.refiner is None or plain.size * (1 - _MOST_SAVED) >= worth:
         return None
     files: dict[int, bytes] = {}
     levels: dict[int, float] = {}
     best: tuple[int, Trial] | None = None
     last: tuple[int, Trial] | None = None
-    failed, reached = -1, len(curve)
-    expected = curve + GAIN
-    prefix = named(f"{codec.identity}/effort {codec.effort}", source, target)
+    failed, reached = -1, len(plain.curve)
+    expected = plain.curve + GAIN
+    refiner = codec.refiner
+    prefix = named(refiner.identity, source, task.target)
 
     def file(quality: int) -> bytes:
         if quality not in files:
-            files[quality] = codec.refined(source, quality)
+            files[quality] = refiner.encode(source, quality)
         return files[quality]
 
     while reached - failed > 1 and len(levels) < _MOST_TRIALS:
         guess = search.moved(expected, levels) if levels else expected
-        quality = min(max(search.first(guess, target), failed + 1), reached - 1)
-        if last and last[1].size * _ratio(sizes, last[0], quality) * (1 - _MOST_WRONG) >= worth:
+        quality = min(max(search.first(guess, task.target), failed + 1), reached - 1)
+        if (
+            last
+            and last[1].size * _ratio(plain.sizes, last[0], quality) * (1 - _MOST_WRONG) >= worth
+        ):
             break
         name = f"{prefix}/{quality}"
-        if name not in memo:
-            memo[name] = measured(file(quality), score(codec.decode(file(quality))))
-        trial = memo[name]
+        if name not in task.memo:
+            task.memo[name] = measured(file(quality), task.score(codec.decode(file(quality))))
+        trial = task.memo[name]
         last = quality, trial
-        levels[quality] = trial.level(floor, target)
-        if levels[quality] >= target:
+        levels[quality] = task.level(trial)
+        if levels[quality] >= task.target:
             reached, best = quality, (quality, trial)
-            if levels[quality] - target < _NEAR:
+            if levels[quality] - task.target < _NEAR:
                 break
         elif trial.size >= worth:
             return None
@@ -80,7 +89,7 @@ def smallest(
     if best is None or best[1].size >= worth:
         return None
     quality, trial = best
-    return Encoded(trial.size, trial.score, trial.worst_tile, file(quality), quality)
+    return encoded(file(quality), quality, trial)
 
 
 def _ratio(sizes: search.Curve, low: int, high: int) -> float:

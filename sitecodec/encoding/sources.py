@@ -1,4 +1,4 @@
-"""Load a source safely as upright sRGB pixels, or say why it is left alone."""
+"""Load a source safely as browsers show it, upright and in sRGB, or say why it is left alone."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
+from sitecodec import formats
+from sitecodec.encoding import chunks, colours
 from sitecodec.errors import ImageError
 
 if TYPE_CHECKING:
-    from sitecodec.codecs import Pixels
+    from sitecodec.pixels import Pixels
 
-_FORMATS = ("PNG", "JPEG", "WEBP")
+_FORMATS = tuple(known.name.upper() for known in formats.ALL if known.taken)
 # First bytes of what pages show but this package leaves alone: (offset, bytes, name).
 _OTHER_FORMATS = (
     (0, b"GIF8", "GIF"),
@@ -32,6 +34,16 @@ _OTHER_FORMATS = (
     (4, b"jP  ", "JPEG 2000"),
 )
 _MAX_SIDE = 65_500  # what a JPEG, our fallback, can have
+_END_OF_JPEG = b"\xff\xd9"
+_TURNS = {  # by EXIF's orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 # warnings.catch_warnings changes the whole process, so only one thread at a time may be in it.
 _warnings_lock = threading.Lock()
 
@@ -65,11 +77,11 @@ class LeftAlone:
 
 
 def load(data: bytes, name: str, max_pixels: int, *, alpha: bool = True) -> Source | LeftAlone:
-    """Decode the bytes of a PNG, JPEG or WebP file.
+    """Decode the bytes of a PNG, JPEG or WebP file as browsers show it.
 
-    EXIF orientation is applied and an ICC profile converted to sRGB (a broken profile is
-    ignored). Size is checked against `max_pixels` before anything is decoded. Without `alpha` a
-    picture that is transparent somewhere is left alone.
+    It is turned where they turn it, and its colours become sRGB as they read them: `colours`. Size
+    is checked against `max_pixels` before anything is decoded. Without `alpha` a picture that is
+    transparent somewhere is left alone, as is one that Chromium and Firefox show differently.
     Raises ImageError, which names `name`, if the file is empty, damaged or too large.
     """
     if not data:
@@ -77,20 +89,18 @@ def load(data: bytes, name: str, max_pixels: int, *, alpha: bool = True) -> Sour
     for offset, magic, format_name in _OTHER_FORMATS:
         if data.startswith(magic, offset):
             return LeftAlone(_other_format(data, format_name))
+    png = chunks.read(data)
     try:
-        with _open(data) as image:
+        with _open(png.needed if png else data) as image:
             if image.width * image.height > max_pixels:
                 raise ImageError(
                     f"{name}: {image.width}x{image.height} is over the limit of {max_pixels}"
                     " pixels; scale the image down or raise max_pixels"
                 )
-            if max(image.size) > _MAX_SIDE:
-                return LeftAlone(f"a side over {_MAX_SIDE} pixels")
-            # A multi-picture JPEG (MPO) holds a stereo pair or a gain map, and is shown as a still.
-            if getattr(image, "is_animated", False) and image.format != "MPO":
-                return LeftAlone("animated")
-            image.load()
-            return _convert(image, alpha)
+            said = _shape(image) or _said(image, data, png)
+            if isinstance(said, LeftAlone):
+                return said
+            return _convert(_loaded(image, data), said, alpha)
     except ImageError:
         raise
     except UnidentifiedImageError as error:
@@ -103,7 +113,7 @@ def load(data: bytes, name: str, max_pixels: int, *, alpha: bool = True) -> Sour
         ) from error
     except MemoryError as error:
         raise ImageError(
-            f"{name}: not enough memory to decode it; scale it down or lower 'workers'"
+            f"{name}: not enough memory to decode it; scale it down or lower the setting 'workers'"
         ) from error
     except Exception as error:  # Pillow raises nearly anything on hostile files
         what = " ".join(str(error).split()) or type(error).__name__
@@ -112,10 +122,21 @@ def load(data: bytes, name: str, max_pixels: int, *, alpha: bool = True) -> Sour
         ) from error
 
 
+def _shape(image: Image.Image) -> LeftAlone | None:
+    """Why a picture is left alone by its shape; None if it is not."""
+    if max(image.size) > _MAX_SIDE:
+        return LeftAlone(f"a side over {_MAX_SIDE} pixels")
+    # A multi-picture JPEG (MPO) holds a stereo pair or more, and is shown as a still.
+    if getattr(image, "is_animated", False) and image.format != "MPO":
+        return LeftAlone("animated")
+    return None
+
+
 def _open(data: bytes) -> Image.Image:
-    # Pillow warns above its own limit; ours is checked by the caller, from the same header.
+    # Pillow warns above its own limit; ours is checked by the caller, from the same header. Of
+    # damaged metadata it says nothing that an author could use.
     with _warnings_lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        warnings.simplefilter("ignore")
         return Image.open(io.BytesIO(data), formats=_FORMATS)
 
 
@@ -130,21 +151,84 @@ def _other_format(data: bytes, format_name: str) -> str:
     return f"not a photo format: {format_name}"
 
 
-def _convert(image: Image.Image, alpha: bool) -> Source | LeftAlone:
+@dataclass(frozen=True)
+class _Said:
+    """The statements of a file about its pixels."""
+
+    profile: bytes
+    """The ICC profile of their colours; b'' for sRGB."""
+
+    direction: int
+    """EXIF's orientation; 1 is upright."""
+
+    depth: int
+    """Bits of a sample."""
+
+
+def _said(image: Image.Image, data: bytes, png: chunks.Png | None) -> _Said | LeftAlone:
+    """The statements of a file that browsers follow, or the reason to leave it alone."""
+    exif = b""  # that of a WebP moves no browser
+    profile: bytes | None
+    if png:
+        profile, exif = chunks.profile(png), png.said.get(b"eXIf", b"")
+        code = png.said.get(b"cICP", b"")
+    else:
+        profile, code = image.info.get("icc_profile") or b"", b""
+        if image.format in ("JPEG", "MPO"):
+            exif = image.info.get("exif", b"").removeprefix(b"Exif\0\0")
+    if colours.is_hdr(data, profile, code):
+        return LeftAlone("HDR")
+    profile = colours.of_png(png) if png else colours.of_profile(profile, image)
+    if profile is None:
+        return LeftAlone("browsers differ about its colours")
+    tags = chunks.tags(exif)
+    if _dense(tags, image.size):
+        return LeftAlone("says how large it is")
+    direction = int(tags.get(chunks.ORIENTATION, 1))
+    return _Said(profile, direction, png.depth if png else 8)
+
+
+def _dense(tags: dict[int, float], size: tuple[int, int]) -> bool:
+    """Whether EXIF gives a natural size other than that of the pixels, as browsers read it."""
+    sides = ((chunks.PIXEL_WIDTH, chunks.X_RESOLUTION), (chunks.PIXEL_HEIGHT, chunks.Y_RESOLUTION))
+    for pixels, (wanted, resolution) in zip(size, sides, strict=True):
+        says, dense = tags.get(wanted, pixels), tags.get(resolution, 72)
+        if says != pixels and dense > 0 and abs(pixels * 72 / dense - says) <= 1:
+            return True
+    return False
+
+
+def _loaded(image: Image.Image, data: bytes) -> Image.Image:
+    """The picture with its pixels, also of a JPEG that lacks nothing but the marker of its end.
+
+    Without its end Pillow refuses it. Whether pixels are missing, too, shows in what bytes before
+    the end do: where all are there, nothing. Raises OSError if some are.
+    """
+    try:
+        image.load()
+        return image
+    except OSError:
+        if image.format not in ("JPEG", "MPO"):
+            raise
+    ended = [_open(data + filler + _END_OF_JPEG) for filler in (b"", b"\x55" * 64)]
+    if ended[0].tobytes() != ended[1].tobytes():
+        raise OSError("image file is truncated")
+    return ended[0]
+
+
+def _convert(image: Image.Image, said: _Said, alpha: bool) -> Source | LeftAlone:
     """Make a decoded Pillow image of any mode upright 8-bit sRGB."""
-    profile = image.info.get("icc_profile")
-    if "transparency" in image.info and image.mode != "P":
-        # A transparent colour in a picture without palette: rare, and Pillow compares it with
-        # pixels of another depth where the file has not 8 bits.
-        return LeftAlone("has transparency")
-    upright = _upright(image)
-    if upright.mode.startswith("I"):
-        upright = _eight_bits(upright)
-    if upright.mode in ("P", "LA"):
-        upright = upright.convert("RGBA")
-    plane = None
-    if upright.mode == "RGBA":
-        plane = upright.getchannel("A")
+    keyed = _keyed(image, said.depth)
+    turn = _TURNS.get(said.direction)
+    if turn is not None:
+        image = image.transpose(turn)
+        keyed = keyed.transpose(turn) if keyed else None
+    if image.mode.startswith("I"):
+        image = _eight_bits(image)
+    if image.mode in ("P", "LA"):
+        image = image.convert("RGBA")
+    plane = image.getchannel("A") if image.mode == "RGBA" else keyed
+    if plane:
         least, most = plane.getextrema()
         if least == 255:
             plane = None
@@ -152,45 +236,36 @@ def _convert(image: Image.Image, alpha: bool) -> Source | LeftAlone:
             return LeftAlone("has transparency")
         elif most == 0:
             return LeftAlone("transparent all over")
-        upright = upright.convert("RGB")
-    if profile:
-        upright = _to_srgb(upright, profile)
-    if upright.mode != "RGB":
-        upright = upright.convert("RGB")
+    if image.mode in ("1", "RGBA"):
+        image = image.convert("L" if image.mode == "1" else "RGB")
+    if said.profile:
+        image = colours.to_srgb(image, said.profile)
+    if image.mode != "RGB":
+        image = image.convert("RGB")
     if plane:
-        upright.putalpha(plane)
-    return Source(np.ascontiguousarray(np.asarray(upright)))
+        image.putalpha(plane)
+    return Source(np.ascontiguousarray(np.asarray(image)))
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    for name in ("xmp", "XML:com.adobe.xmp"):
-        image.info.pop(name, None)  # Pillow would turn by it, browsers do not
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # broken EXIF: browsers ignore it, too
-        return image
+def _keyed(image: Image.Image, depth: int) -> Image.Image | None:
+    """The alpha of a picture without palette of which one colour is transparent, if there is one.
+
+    It has the file's depth, as greys of 16 bits have here; colours of 16 are compared by their
+    upper bytes.
+    """
+    key = None if image.mode == "P" else image.info.pop("transparency", None)
+    if key is None:
+        return None
+    if isinstance(key, tuple):
+        equal = np.all(np.asarray(image) == np.array(key) >> (8 if depth == 16 else 0), axis=2)
+    elif image.mode == "1":
+        equal = np.asarray(image) == (key > 0)
+    else:
+        equal = np.asarray(image) == (key if depth == 16 else key * 255 // ((1 << depth) - 1))
+    return Image.fromarray(np.where(equal, 0, 255).astype(np.uint8))
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
     # Pillow's own conversion of 16-bit greyscale to 8 bits clips instead of scaling.
     # The upper byte is what it takes itself of 16-bit colour.
     return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-
-
-def _to_srgb(image: Image.Image, profile: bytes) -> Image.Image:
-    """Convert from an embedded profile; a profile that is broken or of another space is ignored."""
-    if image.mode == "1":
-        image = image.convert("L")
-    try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-        space = source.profile.xcolor_space.strip()
-        if space == "RGB" and image.mode == "L":
-            image = image.convert("RGB")
-        elif space == "GRAY" and image.mode == "RGB":
-            image = image.convert("L")
-        converted = ImageCms.profileToProfile(
-            image, source, ImageCms.createProfile("sRGB"), outputMode="RGB"
-        )
-    except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        return image
-    return converted if converted is not None else image

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sitecodec import codecs, metrics
-from sitecodec.encoding import gate, images, sources
-from sitecodec.encoding.conventional import Scorer
-from sitecodec.encoding.outcome import FORMATS, Outcome, Variant
+from sitecodec import codecs, formats, metrics
+from sitecodec.encoding import fallback, gate, images, palette, sources
+from sitecodec.encoding.outcome import Outcome, Variant
+from sitecodec.encoding.task import Task, is_graphics, of_settings
+from sitecodec.formats import Format, Role
+from sitecodec.reasons import Reason
 from sitecodec.settings import Settings
 
 if TYPE_CHECKING:
-    from sitecodec.codecs import Pixels
-    from sitecodec.encoding.trials import Memos
+    from sitecodec.encoding.trials import Encoded, Memos
 
-# A JPEG takes the source's place as the fallback only if it is smaller by a tenth.
-_WORTH_IT = 0.9
+_WORTH_IT = 0.9  # of what a browser would load else: a narrower file has to be smaller by a tenth
 
 
 def encode(source: sources.Source, source_bytes: int, settings: Settings, memos: Memos) -> Outcome:
@@ -24,11 +24,11 @@ def encode(source: sources.Source, source_bytes: int, settings: Settings, memos:
     `memos` are trials made of it before, by width; they are used and added to.
     """
     codec = codecs.get(settings.codec, settings.model, settings.effort)
+    graphics = is_graphics(source.pixels)
     variants: list[Variant] = []
     first: gate.Verdict | None = None
-    form = ""
     hints: gate.Hints | None = None
-    limits = dict.fromkeys(FORMATS, source_bytes)
+    limits: dict[tuple[Format, ...], int] = {}  # by what a browser loads one file of
     for width in _widths(source.width, settings.widths):
         narrower = width < source.width
         pixels = images.resized(source.pixels, width) if narrower else source.pixels
@@ -36,21 +36,19 @@ def encode(source: sources.Source, source_bytes: int, settings: Settings, memos:
             pixels = images.filled(pixels)
         memo = memos.setdefault(width, {})
         with metrics.against(pixels) as score:
-            verdict = gate.choose(pixels, score, source_bytes, settings, codec, hints, memo)
-            form = form or _form(verdict)
-            added = _variants(pixels, score, verdict, form, source_bytes, settings)
+            task = of_settings(pixels, score, settings, graphics, source_bytes, memo)
+            verdict = gate.choose(task, codec, hints)
+            added = _variants(task, verdict)
         hints = verdict.hints
         first = first or verdict
-        kept = [v for v in added if len(v.data) <= limits[v.format]]
-        if (variants or kept) and all(v.format == "slat" for v in kept):
+        kept = [v for v in added if len(v.data) <= limits.get(_part(v.format), source_bytes)]
+        if all(Role.PAYLOAD in formats.named(v.format).roles for v in kept):
             continue  # nearly as large as the wider one, or no file that browsers could ask for
-        if not kept:
-            break
         variants += kept
-        limits.update((v.format, int(_WORTH_IT * len(v.data))) for v in kept)
+        limits.update((_part(v.format), int(_WORTH_IT * len(v.data))) for v in kept)
     assert first is not None
     tried = (first.tried.score, first.tried.worst_tile) if first.tried else (None, None)
-    reason = first.reason or ("" if variants else "already small")
+    reason = first.reason or ("" if variants else Reason.ALREADY_SMALL)
     return Outcome(source.width, source.height, source_bytes, tuple(variants), reason, *tried)
 
 
@@ -61,46 +59,41 @@ def _widths(source: int, wanted: tuple[int, ...]) -> list[int]:
     return [source, *narrower] if whole else narrower
 
 
-def _form(verdict: gate.Verdict) -> str:
-    """The modern format of the widest file: 'avif', 'webp' or 'none'.
-
-    The narrower ones share it, since browsers settle for a format before they look at widths.
-    """
-    if verdict.avif:
-        return "avif"
-    return "webp" if verdict.lossless and verdict.lossless.format == "webp" else "none"
+def _part(name: str) -> tuple[Format, ...]:
+    """The formats of which a browser loads one file: one `<source>`'s, or the `<img>`'s."""
+    if formats.named(name) in formats.fallbacks():
+        return formats.fallbacks()
+    return formats.modern() if formats.named(name).everywhere else (formats.named(name),)
 
 
-def _variants(
-    pixels: Pixels,
-    score: Scorer,
-    verdict: gate.Verdict,
-    form: str,
-    source_bytes: int,
-    settings: Settings,
-) -> list[Variant]:
+def _variants(task: Task, verdict: gate.Verdict) -> list[Variant]:
     """The files of one width, best first; none if none is smaller than the source."""
-    height, width = pixels.shape[:2]
-    flat: dict[str, Variant] = {}
-    if verdict.flat:
-        for exact in verdict.flat.files:
-            variant = Variant(exact.format, width, height, exact.data, verdict.flat.score, 0)
-            flat[exact.format] = variant
-    made: list[Variant] = []
-    for name, file in (("slat", verdict.payload), ("avif", verdict.avif)):
-        if file and name in ("slat", form):
-            made.append(Variant(name, width, height, file.data, file.score, file.quality))
-    if flat and form == "webp":
-        made.append(flat["webp"])
+    height, width = task.source.shape[:2]
+
+    def lossy(known: Format, file: Encoded | None) -> list[Variant]:
+        if file is None:
+            return []
+        return [Variant(known.name, width, height, file.data, file.score, file.quality)]
+
+    def exact(flat: palette.Flat, file: images.Lossless) -> Variant:
+        return Variant(file.format.name, width, height, file.data, flat.trial.score, 0)
+
+    made = lossy(formats.SLAT, verdict.payload)
+    for other in verdict.others:
+        made += lossy(other.format, other.encoded)
+    made += lossy(verdict.format, verdict.lossy)
+    flat = verdict.flat
+    if flat and verdict.lossless and Role.FALLBACK not in verdict.lossless.format.roles:
+        made.append(exact(flat, verdict.lossless))
     if not made and not verdict.lossless:
         return []
-    # Another generation of loss must buy something; else the source itself is the fallback.
-    limit = int(source_bytes * _WORTH_IT)
-    fallbacks = [flat["png"]] if flat else []
-    if pixels.shape[2] == 3:  # a JPEG has no alpha
-        jpeg = images.jpeg_fallback(pixels, limit)
-        smaller = not fallbacks or len(jpeg) < len(fallbacks[0].data)
-        if smaller and score(images.decode(jpeg)).worst_tile >= settings.min_tile_score:
-            fallbacks.append(Variant("jpeg", width, height, jpeg, None, 0))
-    made += [v for v in fallbacks[-1:] if len(v.data) <= limit]
+    if flat:
+        shown_by_all = (file for file in flat.files if Role.FALLBACK in file.format.roles)
+        made += [
+            exact(flat, file)
+            for file in shown_by_all
+            if len(file.data) <= task.limit * fallback.WORTH_IT
+        ]
+    elif task.source.shape[2] == 3:  # a JPEG has no alpha
+        made += lossy(formats.JPEG, fallback.jpeg(task))
     return made

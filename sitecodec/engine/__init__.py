@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import atexit
 import functools
+import logging
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sitecodec.errors import EngineError, ModelError, PayloadError, SitecodecError
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 WASM = Path(__file__).with_name("engine.wasm")
 DECODER = WASM.with_name("decoder.wasm")  # visitors' browsers run it, Python does not
+_log = logging.getLogger("sitecodec")
 MAX_PIXELS = 50_000_000
 _MOST_KEPT, _MOST_KEPT_BYTES = 4, 32 << 20
 STRIP_ROWS, STRIDE = 256, 16  # rows of a strip; pixels per latent, in x and in y
@@ -35,12 +37,13 @@ _ERRORS: dict[int, tuple[type[SitecodecError], str]] = {
     -4: (PayloadError, "payload of a newer format version: update sitecodec"),
     -5: (PayloadError, "payload of a codec that the engine does not know"),
     -6: (PayloadError, "payload made with another model: add that model, or encode again"),
-    -7: (PayloadError, "payload of a picture over the size limit"),
+    -7: (PayloadError, "payload over the size limit: 50 million pixels, and 4096 a byte"),
     -8: (PayloadError, "corrupt payload: checksum mismatch; encode the source again"),
     -9: (PayloadError, "corrupt payload: a value out of range; encode the source again"),
     -10: (EngineError, "the payload did not fit the space set aside for it"),
     -11: (EngineError, "a picture to score needs sides of 113 to 65536 pixels: report this"),
     -12: (EngineError, "a part to score lies outside of its picture: report this"),
+    -13: (PayloadError, "the model asks for too much at this size: make the picture smaller"),
 }
 
 
@@ -52,19 +55,18 @@ class Models:
     encoder: bytes = b""
 
 
-def decode(payload: bytes, models: Models, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def decode(payload: bytes, models: Models, max_pixels: int = 0) -> NDArray[np.uint8]:
     """The picture of a `web` payload, uint8 sRGB: (height, width, 3), or with alpha 4 channels.
 
-    Raises PayloadError for anything that is not a whole, valid payload of these models.
+    Raises PayloadError for anything that is not a whole, valid payload of these models, and for
+    more than `max_pixels`; without such a number, more than the format's limits.
     """
     with _loaded(models.decoder) as (engine, [model]):
         return read(engine, model, payload, max_pixels)
 
 
-def read(
-    engine: Session, model: int, payload: bytes, max_pixels: int = MAX_PIXELS
-) -> NDArray[np.uint8]:
-    """What `decode` returns, with a model loaded before, or 0 where the payload needs none."""
+def read(engine: Session, model: int, payload: bytes, max_pixels: int = 0) -> NDArray[np.uint8]:
+    """The result of `decode`, with a model loaded before, or 0 if the payload needs none."""
     import numpy as np
 
     decoder = engine.call("sc_open", model, engine.put(payload), len(payload), max_pixels)
@@ -87,8 +89,8 @@ def encode_alpha(alpha: NDArray[np.uint8]) -> bytes:
 def eased_alpha(alpha: NDArray[np.uint8], slack: int) -> NDArray[np.uint8]:
     """A plane like a (height, width) one whose section is smaller.
 
-    A bit less is worth a squared error of `slack`, at steep edges sixteen times that. What is
-    transparent or opaque stays so.
+    A bit less is worth a squared error of `slack`, at steep edges sixteen times that. Transparent
+    and opaque pixels stay as they are.
     """
     return _coded_alpha(alpha, slack)[1]
 
@@ -99,7 +101,7 @@ def _coded_alpha(alpha: NDArray[np.uint8], slack: int) -> tuple[bytes, NDArray[n
     height, width = alpha.shape
     capacity = height * width * 5 // 4 + 1024  # noise takes a little more than it has
     with session() as engine:
-        plane = engine.put(np.ascontiguousarray(alpha, np.uint8).data.cast("B"))
+        plane = engine.put_array(alpha, np.uint8)
         section = engine.call("sc_alloc", capacity)
         size = engine.call("sc_alpha", plane, width, height, slack, section, capacity)
         coded = np.frombuffer(engine.get(plane, alpha.size), np.uint8)
@@ -134,7 +136,7 @@ def analysed(
     height, width, _ = pixels.shape
     capacity = height * width + 65536  # the latents of pure noise take less than half of it
     with _loaded(models.encoder, models.decoder) as (engine, [model, decoder]):
-        source = engine.put(np.ascontiguousarray(pixels, np.uint8).data.cast("B"))
+        source = engine.put_array(pixels, np.uint8)
         analysis = engine.call("sc_analyse", model, source, width, height)
         buffer = engine.call("sc_alloc", capacity)
         mark = engine.call("sc_mark")
@@ -160,7 +162,7 @@ def analyse(pixels: NDArray[np.uint8], models: Models) -> NDArray[np.float32]:
     rows, columns = -(-height // STRIDE), -(-width // STRIDE)
     with session() as engine:
         model = engine.load(models.encoder)
-        source = engine.put(np.ascontiguousarray(pixels, np.uint8).data.cast("B"))
+        source = engine.put_array(pixels, np.uint8)
         analysis = engine.call("sc_analyse", model, source, width, height)
         values = engine.get(engine.call("sc_analysed", analysis), rows * columns * channels * 2)
         fixed = np.frombuffer(values, np.int16).reshape(rows, columns, channels)
@@ -182,7 +184,7 @@ def code(
     capacity = height * width + 65536
     with session() as engine:
         decoder = engine.load(models.decoder)
-        data = engine.put(np.ascontiguousarray(latents, np.int16).data.cast("B"))
+        data = engine.put_array(latents, np.int16)
         buffer = engine.call("sc_alloc", capacity)
         hundredths = round(quality * 100)
         size = engine.call("sc_code", decoder, data, width, height, hundredths, buffer, capacity)
@@ -236,6 +238,12 @@ class Session:
         pointer = self.call("sc_alloc", len(data))
         self._memory.write(self._store, data, pointer)  # type: ignore[arg-type]
         return pointer
+
+    def put_array(self, values: NDArray[Any], kind: type[Any]) -> int:
+        """A pointer to a copy of an array's numbers, row after row, of a NumPy `kind`."""
+        import numpy as np
+
+        return self.put(np.ascontiguousarray(values, kind).data.cast("B"))
 
     def get(self, pointer: int, size: int) -> bytes:
         """A copy of a piece of memory."""
@@ -294,11 +302,24 @@ def session(wasm: Path = WASM) -> Iterator[Session]:
 
 
 @functools.cache
+def _warn_of_no_cache() -> None:
+    """Say so, once for all modules."""
+    _log.warning(
+        "no folder to keep the compiled engine in (~/.cache/wasmtime), so each start compiles"
+        " it; set XDG_CACHE_HOME to a folder to write to"
+    )
+
+
+@functools.cache
 def _module(wasm: Path) -> tuple[wasmtime.Engine, wasmtime.Module]:
     import wasmtime
 
     config = wasmtime.Config()
-    config.cache = True
+    try:
+        config.cache = True
+    except wasmtime.WasmtimeError:  # no home, or one that cannot be written to
+        _warn_of_no_cache()
+        config = wasmtime.Config()
     engine = wasmtime.Engine(config)
     # Left to the interpreter's end, their finalisers would find wasmtime already gone.
     atexit.register(_module.cache_clear)

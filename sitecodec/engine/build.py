@@ -1,7 +1,8 @@
 """Compiles src/*.c to three modules, which are committed.
 
 engine.wasm is the whole engine, run by Python; decoder.wasm, from the same sources, is the part
-that visitors' browsers get, and is made small. score.wasm is score.c, for builds of sites.
+that visitors' browsers get, and is made small. score.wasm is score.c and judge.c, for
+builds of sites.
 
 Run as `python -m sitecodec.engine.build` (writes the files) or with `--check` (compares the
 committed ones with a fresh build). Needs the wheel `ziglang` of the version in pyproject.toml:
@@ -22,11 +23,12 @@ FLAGS = (
     " -ffp-contract=off -fno-math-errno -fwrapv -mllvm -disable-lsr -Wall -Wextra -Werror"
     " -Wl,--no-entry -Wl,--strip-all -Wl,-z,stack-size=65536"
 ).split()
-_ENGINE = sorted({path.name for path in (HERE / "src").glob("*.c")} - {"score.c"})
+_SCORES = ("score.c", "judge.c")
+_ENGINE = sorted({path.name for path in (HERE / "src").glob("*.c")}.difference(_SCORES))
 MODULES = {
     "engine.wasm": (["-O3"], _ENGINE),
     "decoder.wasm": (["-Os", "-DDECODER_ONLY"], _ENGINE),
-    "score.wasm": (["-O3"], ["memory.c", "score.c"]),
+    "score.wasm": (["-O3"], ["memory.c", *_SCORES]),
 }
 """Flags and sources of each."""
 

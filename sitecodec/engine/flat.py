@@ -17,7 +17,7 @@ _LUMA = (299, 587, 114)  # in thousandths: the order must not depend on a machin
 
 
 def encode(pixels: NDArray[np.uint8]) -> bytes:
-    """What follows a payload's header, of an (H, W, 3 or 4) uint8 picture.
+    """The body of a payload, after its header, for an (H, W, 3 or 4) uint8 picture.
 
     Raises ImageError for one of more than MOST_COLOURS colours or MOST_PIXELS pixels.
     """
@@ -47,7 +47,7 @@ def encode(pixels: NDArray[np.uint8]) -> bytes:
         return session.get(body, size)
 
 
-def decode(payload: bytes, max_pixels: int = engine.MAX_PIXELS) -> NDArray[np.uint8]:
+def decode(payload: bytes, max_pixels: int = 0) -> NDArray[np.uint8]:
     """The picture of a whole payload, (H, W, 3), or with alpha 4 channels. Raises PayloadError."""
     with engine.session() as session:
         return engine.read(session, 0, payload, max_pixels)

@@ -51,7 +51,7 @@ WEIGHTS: dict[tuple[int, int], tuple[float, ...]] = {
 
 @contextmanager
 def opened(reference: NDArray[np.uint8]) -> Iterator[Callable[..., list[float]]]:
-    """What scores candidates of an (H, W, 3) uint8 sRGB picture with sides of 113 pixels or more.
+    """A scorer of candidates for an (H, W, 3) uint8 sRGB picture with sides of 113 pixels or more.
 
     It takes a candidate of the same shape and the tiles to score, and gives a score for each; of a
     tile over the whole picture that is the metric itself, of others what their part of the
@@ -61,16 +61,14 @@ def opened(reference: NDArray[np.uint8]) -> Iterator[Callable[..., list[float]]]
 
     height, width, _ = reference.shape
     with engine.session(WASM) as session:
-
-        def put(pixels: NDArray[np.uint8]) -> int:
-            return session.put(np.ascontiguousarray(pixels, np.uint8).data.cast("B"))
-
-        scorer = session.call("sc_score_open", put(reference), width, height)
+        scorer = session.call(
+            "sc_score_open", session.put_array(reference, np.uint8), width, height
+        )
         mark = session.call("sc_mark")
 
         def score(candidate: NDArray[np.uint8], tiles: Sequence[Tile]) -> list[float]:
             places = np.array(tiles, np.int32).reshape(-1, 4)
-            data = put(candidate)
+            data = session.put_array(candidate, np.uint8)
             at = session.put(places.tobytes())
             size = len(places) * 3 * _SCALES * 6 * 8
             sums = session.call("sc_alloc", size)

@@ -5,19 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from sitecodec.errors import ModelError, SitecodecError
-from sitecodec.models import registry
+from sitecodec.models import user_folder
 
 PARTS = ("decoder", "encoder")
 
 
 def path(name: str, part: str) -> Path:
-    """Where a model's file is, if it is there. Raises ModelError for an impossible name."""
-    return registry.folder(name) / f"{name}.{part}.slm"
+    """The path of a model's file, which need not exist. Raises ModelError for impossible names."""
+    return user_folder.folder(name) / f"{name}.{part}.slm"
 
 
 def names() -> list[str]:
     """The models there are, sorted."""
-    folders = registry.root().glob("*/*.decoder.slm")
+    folders = user_folder.root().glob("*/*.decoder.slm")
     return sorted(file.parent.name for file in folders if file == path(file.parent.name, "decoder"))
 
 
@@ -36,10 +36,10 @@ def add(name: str, source: Path) -> None:
     from sitecodec import engine
     from sitecodec.models import FOLDER
 
-    target = registry.folder(name)
+    target = user_folder.folder(name)
     if (FOLDER / f"{name}.decoder.slm").exists():
         raise ModelError(f"{name} is built in: choose another name for yours")
-    if (target / registry.DESCRIPTION).exists():
+    if (target / user_folder.DESCRIPTION).exists():
         raise ModelError(f"{name} is a model of the codec sd: choose another name")
     found = sorted(file.name.removesuffix(".decoder.slm") for file in source.glob("*.decoder.slm"))
     if len(found) > 1:

@@ -1,7 +1,7 @@
 """Find background images in CSS, and offer other files for them with `image-set()`.
 
 Reads CSS as far as that takes (CSS Syntax Level 3): comments, strings, `url()`, brackets, blocks.
-What it does not understand ends the reading; what stands before that is right all the same.
+Reading ends at text that it does not understand; the findings before that are still right.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _TOKEN = re.compile(
 )
 _PROPERTY = re.compile(r"(?:\s|/\*.*?\*/)*+(background(?:-image)?)\s*+:", re.DOTALL | re.IGNORECASE)
 _SET = re.compile(r"image-set\(", re.IGNORECASE)
-# Such a value counts as known to every browser until it is used, so no declaration before it would
-# be a way out.
+# A value with one of these counts as known to every browser until it is used, so no declaration
+# before it would be a way out.
 _LATE = re.compile(r"(?<![-\w])(?:var|env|attr|if)\(", re.IGNORECASE)
 
 
@@ -30,6 +30,9 @@ class Url(NamedTuple):
     start: int
     end: int
     address: str
+
+
+_DEEPER = {"(": 1, "[": 1, ")": -1, "]": -1}
 
 
 class Background(NamedTuple):
@@ -43,8 +46,9 @@ class Background(NamedTuple):
 def backgrounds(text: str) -> list[Background]:
     """The declarations of `background` and `background-image` that may get other files.
 
-    Those are left out that hold an `image-set()` or that one in the same block follows, and those
-    with `var()`. `text` is a style sheet or the value of a style attribute.
+    Declarations with an `image-set()` or a `var()` are left out, and so are those that an
+    `image-set()` in the same block follows. `text` is a style sheet or the value of a style
+    attribute.
     """
     found: list[tuple[int, Background]] = []
     start = block = depth = 0
@@ -53,12 +57,10 @@ def backgrounds(text: str) -> list[Background]:
     def finish(end: int) -> None:
         declaration = text[start:end]
         name = _PROPERTY.match(declaration)
-        if name is None:
-            return
-        if _SET.search(declaration):
+        if name and _SET.search(declaration):
             while found and found[-1][0] == block:
                 found.pop()
-        elif urls and not _LATE.search(declaration):
+        elif name and urls and not _LATE.search(declaration):
             begin = start + name.start(1)
             found.append((block, Background(begin, start + len(declaration.rstrip()), (*urls,))))
 
@@ -68,10 +70,8 @@ def backgrounds(text: str) -> list[Background]:
         if token[2] is not None and not depth:
             urls.append(Url(*token.span(), token[2]))
         mark = token[3]
-        if mark and mark in "([":
-            depth += 1
-        elif mark and mark in ")]":
-            depth = max(0, depth - 1)
+        if mark in _DEEPER:
+            depth = max(0, depth + _DEEPER[mark])
         elif mark and (not depth or mark in "{}"):
             if mark != "{":
                 finish(token.start())

@@ -10,12 +10,42 @@ import re
 from typing import NamedTuple
 
 from sitecodec.page.splice import splice
-from sitecodec.page.tokens import CHROME, MAIN, Attribute, Tag, any_case, attributes_of, tags
+from sitecodec.page.tokens import (
+    CHROME,
+    MAIN,
+    Attribute,
+    Tag,
+    any_case,
+    attributes_of,
+    plain_tags,
+    tags,
+)
 
-__all__ = ["Attribute", "Document", "Image", "Style", "Tag", "scan", "splice", "styles"]
+__all__ = [
+    "Attribute",
+    "Document",
+    "Image",
+    "Script",
+    "Style",
+    "Tag",
+    "attributes_of",
+    "handlers",
+    "preloads",
+    "scan",
+    "scripts",
+    "splice",
+    "styles",
+    "tags",
+]
 
 _PICTURE_END = re.compile(rb"[\t\n\f\r ]*</" + b"(?:" + any_case(["picture"]) + rb")[\t\n\f\r ]*>")
+_HANDLER = re.compile(rb"[\t\n\f\r /\"'][oO][nN][a-zA-Z]+[\t\n\f\r ]*=")
+_PRELOAD = re.compile(rb"\bpreload\b", re.IGNORECASE)
 _HAS_RASTER_URL = re.compile(rb"(?i:url)\([^()]*?\.(?i:png|jpe?g|jpe|jfif|webp|bmp|gif)\b")
+
+
+# Start tags before which browsers end a head that has no end tag.
+_BODY = CHROME | MAIN | {"svg", "math", "picture", "header"}
 
 
 class Image(NamedTuple):
@@ -50,14 +80,21 @@ class Style(NamedTuple):
     attribute: bool
 
 
+class Script(NamedTuple):
+    """A script: its address, or what stands in the document."""
+
+    src: str
+    text: str
+
+
 class Document(NamedTuple):
-    """What `scan` found: the images in document order, and the first `<base href>`."""
+    """The result of `scan`: the images in document order, and the first `<base href>`."""
 
     images: tuple[Image, ...] = ()
     base: str | None = None
 
     head_end: int | None = None
-    """Where more elements of the head can be put in; None for a document without one."""
+    """The place for further elements of the head; None for a document without one."""
 
 
 def scan(data: bytes) -> Document:
@@ -70,55 +107,44 @@ def scan(data: bytes) -> Document:
     if last < 0:
         return Document()
     images: list[Image] = []
-    base: str | None = None
-    head_end: int | None = None
-    head_open = True
+    head = _Head()
     depth = dict.fromkeys(("template", "main", "chrome"), 0)
     in_picture = has_main = False
     in_main: list[bool] = []
     cdata_end = 0
-    picture: list[Tag] = []
+    picture = _Picture(0)
     for start, end, tag in tags(data, last):
         closing, name = tag.startswith("/"), tag.lstrip("/")
         step = -1 if closing else 1
         if tag == "cdata":
             cdata_end = end
-        elif name == "template":
-            depth["template"] = max(0, depth["template"] + step)
-        elif depth["template"]:
             continue
-        elif tag in ("/head", "body"):
-            head_end, head_open = (start if head_open else head_end), False
-        elif tag == "/title":
-            head_end = end if head_open else head_end
-        elif tag == "img":
-            head_open = False
-            if start >= cdata_end:
-                attributes = tuple(attributes_of(data, start, end))
-                sources = _alone(data, picture, start, end) if in_picture else None
-                image = Image(start, end, attributes, in_picture, not depth["chrome"], sources)
-                images.append(image)
-                in_main.append(depth["main"] > 0)
+        if name == "template":
+            depth["template"] = max(0, depth["template"] + step)
+        if depth["template"]:
+            continue
+        head.see(data, start, end, tag)
+        if tag == "img" and start >= cdata_end:
+            attributes = tuple(attributes_of(data, start, end))
+            sources = picture.around(data, start, end) if in_picture else None
+            images.append(Image(start, end, attributes, in_picture, not depth["chrome"], sources))
+            in_main.append(depth["main"] > 0)
         elif name == "picture":
             in_picture = not closing
-            picture = [Tag(start, end, ())]
+            picture = _Picture(end)
         elif tag == "source" and in_picture:
-            picture.append(Tag(start, end, tuple(attributes_of(data, start, end))))
+            picture.add(data, Tag(start, end, tuple(attributes_of(data, start, end))))
         elif name in MAIN:
             has_main = True
             depth["main"] = max(0, depth["main"] + step)
         elif name in CHROME or (name == "header" and not depth["main"]):
             depth["chrome"] = max(0, depth["chrome"] + step)
-        elif tag == "base" and base is None:
-            base = next(
-                (a.value for a in attributes_of(data, start, end) if a.name == "href"), None
-            )
     if has_main:
         images = [
             image._replace(in_content=image.in_content and main)
             for image, main in zip(images, in_main, strict=True)
         ]
-    return Document(tuple(images), base, head_end)
+    return Document(tuple(images), head.base, head.end)
 
 
 def styles(data: bytes) -> list[Style]:
@@ -153,20 +179,107 @@ def styles(data: bytes) -> list[Style]:
     return found
 
 
+def scripts(data: bytes) -> list[Script]:
+    """The scripts of a document, in its order; also files that modules are said to import."""
+    found: list[Script] = []
+    opened: tuple[int, tuple[Attribute, ...]] | None = None
+    for start, end, tag in tags(data, data.rfind(b"<") if b"<" in data else 0):
+        if tag == "script":
+            opened = end, tuple(attributes_of(data, start, end))
+        elif tag == "/script" and opened is not None:
+            content, attributes = opened
+            src = next((a.value for a in attributes if a.name == "src"), None)
+            text = data[content:start].decode("utf-8", "replace") if src is None else ""
+            found.append(Script(src or "", text))
+            opened = None
+    for link in plain_tags(data, "link") if b"modulepreload" in data.lower() else ():
+        href = link.get("href")
+        if (link.get("rel") or "").lower() == "modulepreload" and href:
+            found.append(Script(href, ""))
+    return found
+
+
+def handlers(data: bytes) -> list[str]:
+    """The inline handlers of a document's elements (`onclick` and its kin)."""
+    if not _HANDLER.search(data):
+        return []
+    return [
+        attribute.value
+        for start, end, name in tags(data, len(data), every=True)
+        if name[0] != "/" and _HANDLER.search(data, start, end)
+        for attribute in attributes_of(data, start, end)
+        if attribute.name.startswith("on")
+    ]
+
+
+def preloads(data: bytes) -> list[Tag]:
+    """The `<link rel=preload as=image>` tags of a document."""
+    if not _PRELOAD.search(data):
+        return []
+    found = []
+    templates = 0
+    for start, end, name in tags(data, len(data), every=True):
+        if name.endswith("template"):
+            templates = max(0, templates + (-1 if name[0] == "/" else 1))
+        if name == "link" and not templates:
+            tag = Tag(start, end, tuple(attributes_of(data, start, end)))
+            rel = (tag.get("rel") or "").lower().split()
+            if "preload" in rel and (tag.get("as") or "").strip().lower() == "image":
+                found.append(tag)
+    return found
+
+
 def shows_raster(css: bytes) -> bool:
     """Whether CSS may show pictures of pixels: a quick look."""
     # Only scripts say "URL(", and a plain search is ten times as fast.
     return b"url(" in css and _HAS_RASTER_URL.search(css) is not None
 
 
-def _alone(data: bytes, picture: list[Tag], start: int, end: int) -> tuple[Tag, ...] | None:
-    """The sources of a `<picture>`, if it holds only them and the image at `start:end`."""
-    position = picture[0].end
-    for tag in (*picture[1:], Tag(start, end, ())):
-        if data[position : tag.start].strip(b"\t\n\f\r "):
-            return None
-        position = tag.end
-    return tuple(picture[1:]) if _PICTURE_END.match(data, end) else None
+class _Head:
+    """What a document's head tells, from its tags one after the other."""
+
+    def __init__(self) -> None:
+        self.base: str | None = None
+        self.end: int | None = None
+        """Where elements can be added to the head; None if there is none."""
+
+        self._open = True
+
+    def see(self, data: bytes, start: int, end: int, tag: str) -> None:
+        """Take the next tag, which is in no template."""
+        if tag in _BODY or tag == "img":
+            self._open = False
+        elif tag in ("/head", "body"):
+            self.end, self._open = (start if self._open else self.end), False
+        elif tag == "/title":
+            self.end = end if self._open else self.end
+        elif tag == "base" and self.base is None:
+            found = (a.value for a in attributes_of(data, start, end) if a.name == "href")
+            self.base = next(found, None)
+
+
+class _Picture:
+    """A `<picture>` as it is read; `position` is where it was last seen to hold sources only."""
+
+    def __init__(self, position: int) -> None:
+        self.position: int | None = position
+        self.sources: list[Tag] = []
+
+    def add(self, data: bytes, source: Tag) -> None:
+        if self._goes_on(data, source.start):
+            self.position = source.end
+            self.sources.append(source)
+
+    def around(self, data: bytes, start: int, end: int) -> tuple[Tag, ...] | None:
+        """Its sources, if it holds only them and the image at `start:end`."""
+        alone = self._goes_on(data, start) and _PICTURE_END.match(data, end) is not None
+        self.position = None
+        return tuple(self.sources) if alone else None
+
+    def _goes_on(self, data: bytes, start: int) -> bool:
+        if self.position is not None and data[self.position : start].strip(b"\t\n\f\r "):
+            self.position = None
+        return self.position is not None
 
 
 def _is_utf8(data: bytes) -> bool:

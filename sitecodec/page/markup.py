@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from sitecodec import formats
 from sitecodec.errors import SettingsError
 from sitecodec.page.html import Attribute, Image, Tag
+from sitecodec.page.layout import ADDED as ADDED_TO_ANY
+from sitecodec.page.layout import Layout
+from sitecodec.page.paper import PRINTING
+from sitecodec.page.priority import Position
+from sitecodec.page.rules import RULES
 from sitecodec.page.templates import builtin_folder
+from sitecodec.page.tokens import tags
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
 TEMPLATE = "picture.html.jinja"
 
-# What a <picture> must not change of a page's layout. Its sources and itself must not become boxes
-# of a flex or grid container. The width and height we add reserve the space before an image loads,
-# but under a style sheet that limits the width and says nothing of the height (MkDocs' own theme is
-# one) they would squash it. :where() has no specificity, so that any rule of the site wins. The
-# last rule is Material's for an aligned image that stands alone, which the sources hide from it.
-_STYLE = (
-    "<style data-sitecodec>:where(picture[data-sitecodec]){display:contents}"
-    ":where(picture[data-sitecodec]>source){display:none}"
-    ":where(img[data-sitecodec]){height:auto}"
-    ".md-typeset picture:only-child>img[align]{margin-top:0}</style>"
+ADDED = (
+    *("width", "height", "data-sitecodec", "decoding", "fetchpriority", "loading"),
+    *("srcset", "sizes", "style"),
 )
-_STYLED_SIZE = re.compile(r"(?:width|height)\s*:", re.IGNORECASE)
-_PLAIN_PIXELS = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
+"""The attributes that an `<img>` may get, in this order, after its author's."""
+
+_STYLE = f"<style data-sitecodec>{RULES}</style>"
+MARKS = ("sized", "ratio", "held")
+"""Values of `data-sitecodec` on images: width, height and the size that a browser takes for its
+own; width and height alone; or that size alone."""
 
 
 class Source(NamedTuple):
@@ -40,19 +43,18 @@ class Source(NamedTuple):
     width: int
     height: int
     sizes: str = ""
-    """What goes with a srcset of several widths."""
+    """The attribute `sizes` that goes with a srcset of several widths."""
 
     generative: bool = False
     """Whether what decodes it may invent detail."""
 
 
 class Picture(NamedTuple):
-    """What there is to show in place of an image.
+    """The files that are offered in place of an image.
 
     `src` is the URL of the file the `<img>` names, fragment included, or None to keep the author's.
     `width` and `height` are those of the author's file, in pixels, or 0 where the page says in some
-    other way how large it is; `srcset` and `sizes` are what
-    the `<img>` gets, if there are several widths.
+    other way how large it is; `srcset` and `sizes` are what the `<img>` gets, if it needs them.
     """
 
     sources: tuple[Source, ...]
@@ -90,14 +92,14 @@ def render(
     data: bytes,
     image: Image,
     picture: Picture,
-    *,
-    first: bool,
-    lazy: bool,
+    layout: Layout,
+    position: Position,
 ) -> bytes:
-    """The markup for the `<img>` tag at `image` in the document `data`.
+    """The markup for the `<img>` tag at `image` in the document `data`, in the form of `layout`.
 
-    `first` marks the page's first content image, which is fetched at high priority; `lazy` one that
-    is fetched when it comes near. The author's own loading, fetchpriority and decoding win.
+    `position` says when it is loaded: `first` marks the page's first content image, which is
+    fetched at high priority; `lazy` one that is fetched when it comes near. The author's own
+    loading, fetchpriority and decoding win.
     Raises SettingsError if the template fails.
     """
     import jinja2
@@ -105,35 +107,30 @@ def render(
 
     tag = data[image.start : image.end]
     author = _author(image)
-    size = (picture.width, picture.height) if picture.width else None
-    added = _added(author, size, first=first, lazy=lazy)
-    styles = [picture.placeholder] if "background" not in author.get("style", "").lower() else []
-    if picture.srcset:
+    if layout.form == "img":
+        picture = _in_its_tag(picture, author)
+    added = _added(author, layout, first=position.first, lazy=position.lazy)
+    if picture.srcset and "srcset" not in author:
         added["srcset"] = picture.srcset
-        if "sizes" not in author:
-            whole = author | added
-            if _can_be_auto(whole):
-                # The browser then takes the width that the image has on the page; it also gives
-                # it a nominal size until it is there, which style sheets with `width: auto` show.
-                picture = _auto(picture)
-                styles.append(f"contain-intrinsic-size:{whole['width']}px {whole['height']}px")
+        if picture.sizes and "sizes" not in author:
             added["sizes"] = picture.sizes
     changed = {"src": picture.src} if picture.src is not None else {}
-    if style := ";".join(filter(None, styles)):
-        own = author.get("style", "").strip().rstrip(";")
-        if "style" not in author:
-            added["style"] = style
-        elif own.isascii():
-            changed["style"] = f"{own};{style}" if own else style
+    shown = "" if "background" in author.get("style", "").lower() else picture.placeholder
+    for declarations in filter(None, (shown, _held(layout, added))):
+        _style(author, declarations, added, changed)
+    attributes = _attributes(tag, image, changed) + _written(added)
+    if layout.form == "img":
+        text = tag[:4].decode() + attributes + _end(tag, image)
+        return text.encode("utf-8", "surrogateescape")
     try:
         text = template.render(
             sources=picture.sources,
-            attributes=Markup(_attributes(tag, image, changed) + _written(added)),
+            attributes=Markup(attributes),
             author=author,
             src=picture.src or author.get("src", ""),
             width=picture.width,
             height=picture.height,
-            first=first,
+            first=position.first,
             end=Markup(_end(tag, image)),
         )
     except (jinja2.TemplateError, TypeError, ValueError, ArithmeticError, LookupError) as error:
@@ -141,18 +138,17 @@ def render(
     return text.strip().encode("utf-8", "surrogateescape")
 
 
-def sized(
-    data: bytes, image: Image, size: tuple[int, int] | None, *, first: bool, lazy: bool
-) -> bytes:
-    """The `<img>` tag at `image`, as the author wrote it, with what it lacks (see `render`).
-
-    `size` is that of its file in pixels, None if that is not known.
-    """
+def sized(data: bytes, image: Image, layout: Layout, *, first: bool, lazy: bool) -> bytes:
+    """The `<img>` tag at `image`, as the author wrote it, with what it lacks (see `render`)."""
     tag = data[image.start : image.end]
-    added = _added(_author(image), size, first=first, lazy=lazy)
+    author = _author(image)
+    added = _added(author, layout, first=first, lazy=lazy)
+    changed: dict[str, str] = {}
+    if declarations := _held(layout, added):
+        _style(author, declarations, added, changed)
     if not added:
         return tag
-    text = tag[:4].decode() + _attributes(tag, image, {}) + _written(added) + _end(tag, image)
+    text = tag[:4].decode() + _attributes(tag, image, changed) + _written(added) + _end(tag, image)
     return text.encode("utf-8", "surrogateescape")
 
 
@@ -169,49 +165,54 @@ def more_sources(data: bytes, tag: Tag | Image, sources: Iterable[Source]) -> by
     return "".join(written).encode()
 
 
-def head(data: bytes, script: str = "") -> bytes:
-    """What the head of a page with pictures needs: style rules and, at its URL, a script.
+def head(data: bytes, script: str = "", style: str = "", *, printing: bool = True) -> bytes:
+    """The elements that the head of a page with pictures needs: style rules and a script.
 
-    It belongs into the head because `<style>` is not valid inside `<picture>` or the body. What the
-    document `data` has already is left out.
+    The rules come from the URL `style`, if that is given. `printing` adds a few words of script in
+    the page, so that paper gets the JPEG fallbacks.
+
+    It belongs in the head because `<style>` is not valid inside `<picture>` or the body. Elements
+    that the document `data` has already are left out.
     """
-    wanted = [_STYLE]
+    link = f'<link rel="stylesheet" href="{escape(style)}" data-sitecodec>'
+    wanted = [link if style else _STYLE]
     if script:
         wanted.append(f'<script defer src="{escape(script)}"></script>')
+    if printing:
+        wanted.append(PRINTING)
     return b"".join(text.encode() for text in wanted if text.encode() not in data)
 
 
 def with_head(
-    data: bytes, head_end: int | None, pictures: list[tuple[int, int, bytes]], script: str = ""
+    data: bytes,
+    head_end: int | None,
+    pictures: list[tuple[int, int, bytes]],
+    script: str = "",
+    style: str = "",
+    *,
+    printing: bool = True,
 ) -> list[tuple[int, int, bytes]]:
     """The replacements in a document, with what its head needs for them (see `head`).
 
-    A document without a head is not valid in any case; before its first picture, it works.
+    It stands before the first style sheet, whose layers come after ours then. A document without a
+    head is not valid in any case; before its first picture, it works.
     """
-    needed = head(data, script)
+    needed = head(data, script, style, printing=printing)
     if head_end is not None:
-        return [(head_end, head_end, needed), *pictures]
+        place = next((start for start in _sheets(data, head_end)), head_end)
+        return [(place, place, needed), *pictures]
     start, end, new = pictures[0]
     return [(start, end, needed + new), *pictures[1:]]
 
 
-def display_width(image: Image, picture_width: int, content_width: int) -> int | None:
-    """How wide a page of `content_width` shows an image, in CSS pixels at most.
-
-    None where a style on the image depends on its natural size, so that it must have one width.
-    """
-    author = _author(image)
-    if _STYLED_SIZE.search(author.get("style", "")):
-        return None
-    width = author.get("width", "").strip()
-    if width and not _PLAIN_PIXELS.fullmatch(width):
-        return content_width
-    return min(int(width) if width else picture_width, content_width)
-
-
-def sizes(display: int) -> str:
-    """The value of `sizes` for an image that is shown so wide, or as the window is."""
-    return f"{display}px" if display <= 320 else f"(max-width: {display}px) 100vw, {display}px"
+def _sheets(data: bytes, head_end: int) -> Iterator[int]:
+    """The places where style sheets, and scripts that may bring some, begin in a head."""
+    templates = 0
+    for start, _, tag in tags(data, head_end, every=True):
+        if tag.endswith("template"):
+            templates = max(0, templates + (-1 if tag[0] == "/" else 1))
+        if not templates and tag in ("link", "style", "script") and start < head_end:
+            yield start
 
 
 def _author(image: Image) -> dict[str, str]:
@@ -219,33 +220,53 @@ def _author(image: Image) -> dict[str, str]:
     return {a.name: a.value for a in reversed(image.attributes)}
 
 
-def _added(
-    author: Mapping[str, str], size: tuple[int, int] | None, *, first: bool, lazy: bool
-) -> dict[str, str]:
-    """What any image gets: its size, and how it is loaded, as far as the author says nothing."""
-    added = _dimensions(author, size) if size else {}
-    if added:
-        added["data-sitecodec"] = "sized"
+def _added(author: Mapping[str, str], layout: Layout, *, first: bool, lazy: bool) -> dict[str, str]:
+    """The attributes that every image gets, size and loading, unless the author has set them."""
+    added: dict[str, str] = {}
+    if layout.sized and layout.natural and "width" not in author and "height" not in author:
+        added["width"], added["height"] = map(str, layout.natural)
+    if added or layout.held:
+        added["data-sitecodec"] = ("sized" if added else "held") if layout.held else "ratio"
     if "decoding" not in author:
         added["decoding"] = "async"
     if first and "fetchpriority" not in author and author.get("loading", "").lower() != "lazy":
         added["fetchpriority"] = "high"
     if lazy and "loading" not in author and author.get("fetchpriority", "").lower() != "high":
         added["loading"] = "lazy"
-    return added
+    return {n: value for n, value in added.items() if n not in ADDED_TO_ANY or n in layout.unseen}
 
 
-def _can_be_auto(attributes: Mapping[str, str]) -> bool:
-    """Whether `sizes=auto` is allowed, and does not change how the image is laid out."""
-    size = (attributes.get(name, "").strip() for name in ("width", "height"))
-    plain = all(_PLAIN_PIXELS.fullmatch(value) for value in size)
-    lazy = attributes.get("loading", "").lower() == "lazy"
-    return lazy and plain and attributes.get("style", "").isascii()
+def _held(layout: Layout, added: Mapping[str, str]) -> str:
+    """The declarations that tell a browser what size to take for an image's own."""
+    if not layout.held or layout.natural is None:
+        return ""
+    width, height = layout.natural
+    ratio = "" if "width" in added else f";--sitecodec-ratio:{width}/{height}"
+    return f"contain-intrinsic-size:{width}px {height}px{ratio}"
 
 
-def _auto(picture: Picture) -> Picture:
-    sources = (s._replace(sizes=f"auto, {s.sizes}") if s.sizes else s for s in picture.sources)
-    return picture._replace(sources=tuple(sources), sizes=f"auto, {picture.sizes}")
+def _style(
+    author: Mapping[str, str], declarations: str, added: dict[str, str], changed: dict[str, str]
+) -> None:
+    """Put declarations behind those of the tag's style attribute."""
+    own = (changed.get("style") or author.get("style", "")).strip().rstrip(";")
+    if "style" not in author:
+        before = added.get("style")
+        added["style"] = f"{before};{declarations}" if before else declarations
+    elif own.isascii():
+        changed["style"] = f"{own};{declarations}" if own else declarations
+
+
+def _in_its_tag(picture: Picture, author: Mapping[str, str]) -> Picture:
+    """The files of one format in the `srcset` of the tag itself, which keeps the author's file.
+
+    The format is the best that every current browser knows.
+    """
+    everywhere = [known.mime for known in formats.modern()]
+    best = next((s for s in picture.sources if s.type in everywhere), None)
+    if best is None or (best.sizes and "sizes" in author):
+        return picture._replace(sources=(), src=None, srcset="", sizes="")
+    return picture._replace(sources=(), src=None, srcset=best.srcset, sizes=best.sizes)
 
 
 def _attributes(tag: bytes, image: Image, changed: Mapping[str, str]) -> str:
@@ -270,20 +291,6 @@ def _end(tag: bytes, image: Image | Tag) -> str:
     """How the author closed the tag."""
     last: Attribute | None = image.attributes[-1] if image.attributes else None
     return " />" if b"/" in tag[last.end - image.start if last else 4 :] else ">"
-
-
-def _dimensions(author: Mapping[str, str], size: tuple[int, int]) -> dict[str, str]:
-    """The width and height to add: both, the one that the author left out, or none."""
-    if _STYLED_SIZE.search(author.get("style", "")):
-        return {}
-    width, height = author.get("width"), author.get("height")
-    if width is None and height is None:
-        return {"width": str(size[0]), "height": str(size[1])}
-    if height is None and width is not None and _PLAIN_PIXELS.fullmatch(width.strip()):
-        return {"height": str(max(1, round(int(width) * size[1] / size[0])))}
-    if width is None and height is not None and _PLAIN_PIXELS.fullmatch(height.strip()):
-        return {"width": str(max(1, round(int(height) * size[0] / size[1])))}
-    return {}
 
 
 def _template_error(error: Exception) -> SettingsError:

@@ -6,7 +6,7 @@ import re
 from typing import NamedTuple
 
 _SPACE = "\t\n\f\r "
-_NUMBER = re.compile(r"(\d+(?:\.\d+)?(?:[eE][-+]?\d+)?)([wx])", re.ASCII)
+_NUMBER = re.compile(r"(\d{1,9}(?=w)|\d{1,9}(?:\.\d{1,30})?(?:[eE][-+]?\d)?(?=x))([wx])", re.ASCII)
 
 
 class Candidate(NamedTuple):

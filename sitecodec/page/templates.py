@@ -1,4 +1,4 @@
-"""Where the package's templates lie."""
+"""The folder of the package's templates."""
 
 from __future__ import annotations
 

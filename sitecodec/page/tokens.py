@@ -121,6 +121,7 @@ _BREAKOUT = re.compile(
     )
     + rb")[\t\n\f\r />]"
 )
+_LONG_NUMBER = re.compile(r"&#(?:([xX])([0-9a-fA-F]{9,})|([0-9]{9,}))")
 _REFERENCE = re.compile(r"&(?:#[0-9]+|#[xX][0-9a-fA-F]+|[a-zA-Z][a-zA-Z0-9]*);?=?")
 
 
@@ -158,7 +159,7 @@ def tags(data: bytes, last: int, *, every: bool = False) -> Iterator[tuple[int, 
     pattern = _any_tag() if every else _watched_tag()
     position: int | None = 0
     foreign = inside = 0
-    no_cdata_end = False
+    cdata_end = 0  # of the last section that was looked at; -1 when no more of them end
     while position is not None:
         for match in pattern.finditer(data, position):
             if match.lastindex is None:
@@ -172,10 +173,8 @@ def tags(data: bytes, last: int, *, every: bool = False) -> Iterator[tuple[int, 
             elif data.startswith(b"<![CDATA[", start):
                 # CDATA ends at "]]>" inside svg and math; elsewhere the standard has it end at the
                 # first ">", but whoever wrote it meant "]]>", so images before that are left alone.
-                close = -1 if no_cdata_end else data.find(b"]]>", start)
-                no_cdata_end = close < 0
-                if close >= 0:
-                    yield start, close + 3, "cdata"
+                cdata_end = data.find(b"]]>", start) if 0 <= cdata_end <= start else cdata_end
+                yield from _cdata(start, cdata_end)
                 position = _after(data, b"]]>" if foreign else b">", start)
                 break
             else:
@@ -187,10 +186,9 @@ def tags(data: bytes, last: int, *, every: bool = False) -> Iterator[tuple[int, 
                 end = resume = position
             yield start, end, name
             self_closing = data[end - 2] == 0x2F
-            if name.lstrip("/") in ("svg", "math"):
-                if not self_closing:
-                    inside = inside if foreign else end
-                    foreign = max(0, foreign + (-1 if name[0] == "/" else 1))
+            if name.lstrip("/") in ("svg", "math") and not self_closing:
+                inside = inside if foreign else end
+                foreign = max(0, foreign + (-1 if name[0] == "/" else 1))
             elif name in _TEXT_ONLY:
                 # "/>" closes these inside svg and math, and only there.
                 if foreign and self_closing and not _BREAKOUT.search(data, inside, start):
@@ -203,6 +201,12 @@ def tags(data: bytes, last: int, *, every: bool = False) -> Iterator[tuple[int, 
                 break
         else:
             return
+
+
+def _cdata(start: int, end: int) -> Iterator[tuple[int, int, str]]:
+    """The span of a CDATA section, if it ends."""
+    if end >= 0:
+        yield start, end + 3, "cdata"
 
 
 def _skip_odd(data: bytes, start: int) -> int | None:
@@ -233,7 +237,7 @@ def _end_tag(name: str) -> re.Pattern[bytes]:
 
 
 def _after_text(data: bytes, name: str, start: int) -> int | None:
-    """Where the end tag of the text-only element opened before `start` begins; None if nowhere."""
+    """The start of the end tag of a text-only element opened before `start`; None if none."""
     if name == "plaintext":
         return None
     if name != "script":
@@ -271,6 +275,17 @@ def attributes_of(data: bytes, start: int, end: int) -> Iterator[Attribute]:
         yield Attribute(name, _unescape(_decode(value)), match.start(1), position)
 
 
+def plain_tags(data: bytes, name: str) -> Iterator[Tag]:
+    """Start tags of that name that hold no `<` or `>`, wherever they stand; comments too."""
+    for match in _plain_tag(name).finditer(data):
+        yield Tag(*match.span(), tuple(attributes_of(data, *match.span())))
+
+
+@cache
+def _plain_tag(name: str) -> re.Pattern[bytes]:
+    return re.compile(b"<(?:" + any_case([name]) + rb")[\t\n\f\r /][^<>]*+>")
+
+
 def _decode(raw: bytes) -> str:
     """Text of an attribute: UTF-8, or else the standard's fallback encoding, windows-1252."""
     try:
@@ -285,7 +300,21 @@ def _unescape(text: str) -> str:
     def resolve(match: re.Match[str]) -> str:
         reference = match[0]
         if reference[1] == "#" or ";" in reference:
-            return unescape(reference)
+            return resolved(reference)
         return html5.get(reference[1:], reference)
 
     return _REFERENCE.sub(resolve, text) if "&" in text else text
+
+
+def resolved(text: str) -> str:
+    """The text with all its character references resolved, as outside of attributes.
+
+    Python reads no number of thousands of digits; a character has seven at most.
+    """
+    return unescape(_LONG_NUMBER.sub(_short_number, text))
+
+
+def _short_number(match: re.Match[str]) -> str:
+    digits = (match[2] or match[3]).lstrip("0") or "0"
+    # Past the last character, the standard has the replacement character.
+    return f"&#{match[1] or ''}{digits if len(digits) <= 8 else '99999999'}"

@@ -1,4 +1,4 @@
-"""From the URLs that pages write to paths inside the site, and back."""
+"""Conversion between the URLs that pages write and paths inside the site."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote, unquote_to_bytes
 
+from sitecodec.reasons import Reason
+
 _SCHEME = r"([a-zA-Z][a-zA-Z0-9+.-]*):"
 _STRIPPED = "".join(map(chr, range(0x21)))
 _REMOVED = str.maketrans("", "", "\t\n\r")
+_LONGEST_BASE = 4096  # longer than any path in a file system
 
 
 class Target(NamedTuple):
-    """Where in the site a reference points."""
+    """The place in the site to which a reference points."""
 
     path: str
     """Decoded path below the site's folder, without a leading slash; not checked to exist."""
 
     fragment: str
-    """From `#` on, as it was written; '' if there is none."""
+    """The part from `#` on, as it was written; '' if there is none."""
 
     rooted: bool
     """Whether the reference began with a slash, so does not depend on the page's own URL."""
@@ -42,18 +45,19 @@ def resolve(reference: str, page: str, root: str = "/") -> Target | str:
     """
     text = reference.strip(_STRIPPED).translate(_REMOVED)
     if scheme := re.match(_SCHEME, text):
-        return "inline data" if scheme[1].lower() in ("data", "blob") else "remote"
+        return "inline data" if scheme[1].lower() in ("data", "blob") else Reason.REMOTE
     text, mark, fragment = text.partition("#")
     path = text.partition("?")[0].replace("\\", "/")
     if path.startswith("//"):
-        return "remote"
+        return Reason.REMOTE
     if not path:
         return "no file"
     rooted = path.startswith("/")
     full = path if rooted else _folder(page) + path
     decoded = os.fsdecode(unquote_to_bytes("/" + "/".join(_without_dots(full))))
-    if not decoded.startswith(root):
-        return "outside the site"
+    # An encoded slash is none to browsers, but it is to a file system.
+    if not decoded.startswith(root) or ".." in decoded.split("/"):
+        return Reason.OUTSIDE
     return Target(decoded[len(root) :].lstrip("/"), mark + fragment, rooted)
 
 
@@ -69,6 +73,8 @@ def base_of(page: str, href: str | None, root: str = "/") -> str | None:
     if re.match(_SCHEME, text) or text.replace("\\", "/").startswith("//"):
         return None
     text = text.replace("\\", "/")
+    if len(text) > _LONGEST_BASE:
+        return None  # each reference would be as long
     if not text:
         return own
     full = text if text.startswith("/") else _folder(own) + text

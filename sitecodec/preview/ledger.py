@@ -1,4 +1,4 @@
-"""What the preview knows of each image, and who is told when that changes."""
+"""The preview's knowledge of each image, and the listeners that hear of changes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
-from sitecodec.preview.results import WAITING, Listed, Result, Stamp
+from sitecodec.preview.results import WAITING, Listed, Result, SourceStamp
 from sitecodec.site.findings import Findings, problems
 
 _GATHER_SECONDS = 2.0
@@ -32,7 +32,7 @@ class Ledger:
         self._lock = threading.Condition()
         self._findings = Findings()
         self._pages: dict[str, list[str]] = {}
-        self._results: dict[Path, tuple[Stamp, Result]] = {}
+        self._results: dict[Path, tuple[SourceStamp, Result]] = {}
         self._qualities: dict[Path, float] = {}
         self._displayed: dict[Path, str] = {}
         self._dirty_since: float | None = None
@@ -41,7 +41,7 @@ class Ledger:
     # What is there
 
     def survey(self, findings: Findings) -> None:
-        """The site was looked through. What is wrong with its pages is warned of."""
+        """Take in the findings of a survey of the site, and warn of its problems."""
         with self._lock:
             self._findings = findings
             self._pages = {path: list(pages) for path, pages in findings.uses.items()}
@@ -108,7 +108,7 @@ class Ledger:
             self._displayed[real] = shown
 
     def displayed(self, among: Collection[Path]) -> set[Path]:
-        """Those of some files that pages show which were looked at."""
+        """The files among `among` that the author has looked at in pages."""
         with self._lock:
             return self._displayed.keys() & set(among)
 
@@ -130,13 +130,13 @@ class Ledger:
             else:
                 self._qualities[real] = quality
 
-    def known(self, real: Path, stamp: Stamp) -> Result | None:
+    def known(self, real: Path, stamp: SourceStamp) -> Result | None:
         """The result of a file as it is now; None if there is none."""
         with self._lock:
             known = self._results.get(real)
         return known[1] if known and known[0] == stamp else None
 
-    def note(self, real: Path, stamp: Stamp, result: Result, *, reload: bool = False) -> None:
+    def note(self, real: Path, stamp: SourceStamp, result: Result, *, reload: bool = False) -> None:
         """Note a result; tell who waits for it.
 
         Pages are reloaded for a first look at a changed image only, not for the verdict that

@@ -1,4 +1,4 @@
-"""Who may ask: requests whose Host header names this machine."""
+"""Only requests whose Host header names this machine are answered."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def is_own_host(header: str, bound: str) -> bool:
     if not match or (match[2] and not 0 < int(match[2]) < 65536):
         return False
     name = match[1].strip("[]").removesuffix(".")
-    open_to_others = not _is_loopback(bound)
+    open_to_others = not is_loopback(bound)
     own = {"localhost", bound.lower(), *((socket.gethostname().lower(),) if open_to_others else ())}
     if name in own:
         return True
@@ -46,7 +46,8 @@ def is_own_host(header: str, bound: str) -> bool:
     return address is not None and (address.is_loopback or open_to_others)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a server that listens there can be reached from its own machine only."""
     address = _address(host.strip("[]"))
     return host.lower() == "localhost" or bool(address and address.is_loopback)
 

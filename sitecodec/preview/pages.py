@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from html import escape, unescape
+from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sitecodec.page import html, markup, urls
+from sitecodec import formats
+from sitecodec.folders import plain
+from sitecodec.page import html, markup, srcset, urls
+from sitecodec.page.priority import Position
 from sitecodec.preview.results import Result
 
 if TYPE_CHECKING:
@@ -19,28 +21,22 @@ if TYPE_CHECKING:
 PREFIX = "/_sitecodec/"
 """URL path of all that the preview adds to a site."""
 
-# As templates/picture.html.jinja writes it.
-_PAYLOAD_SOURCE = re.compile(
-    rb'<source (?=[^<>]*type="image/x-sitecodec")[^<>]*?srcset="([^"<>]+)"[^<>]*>'
-)
-_MIME_TYPES = {"png": "image/png", "avif": "image/avif", "webp": "image/webp"}
-
 
 def with_pictures(data: bytes, page: Page, results: Sequence[Result], template: Template) -> bytes:
     """A page with what has been made of its images, in the order of `page.uses`, put into it."""
     pictures = [
-        (use.image, _picture(result) if result.shown else None)
+        (use, _picture(result) if result.shown else None)
         for use, result in zip(page.uses, results, strict=True)
     ]
-    first = next((n for n, (image, _) in enumerate(pictures) if image.in_content), -1)
+    first = next((n for n, (use, _) in enumerate(pictures) if use.image.in_content), -1)
     replacements = []
-    for number, (image, picture) in enumerate(pictures):
+    for number, (use, picture) in enumerate(pictures):
         if picture:
-            lazy = number > first >= 0
-            text = markup.render(template, data, image, picture, first=number == first, lazy=lazy)
-            replacements.append((image.start, image.end, text))
+            place = Position(first=number == first, lazy=number > first >= 0)
+            text = markup.render(template, data, use.image, picture, use.layout, place)
+            replacements.append((use.image.start, use.image.end, text))
     if replacements:
-        replacements = markup.with_head(data, page.head_end, replacements)
+        replacements = markup.with_head(data, page.head_end, replacements, printing=False)
     return html.splice(data, replacements)
 
 
@@ -53,36 +49,52 @@ def with_payloads(
     in it; `keep` takes a payload and gives its hash, or '' if it cannot be decoded here.
     """
 
-    def decoded(candidate: str) -> str:
-        """A candidate of a srcset, its payload's URL replaced by the picture's; '' if bad."""
-        url, space, width = candidate.strip().partition(" ")
-        target = urls.resolve(url, root + name, root)
+    def decoded(candidate: srcset.Candidate) -> srcset.Candidate | None:
+        """A candidate with the URL of its payload's picture; None if there is none."""
+        target = urls.resolve(candidate.url, root + name, root)
         if isinstance(target, str) or not _is_payload(target.path, folder):
-            return ""
+            return None
         try:
-            payload = (site / target.path).read_bytes()
-        except OSError:
-            return ""
+            payload = plain(site / target.path)
+        except (OSError, ValueError):
+            return None
         digest = keep(payload)
-        return f"{PREFIX}{digest}.png{space}{width}" if digest else ""
+        return candidate._replace(url=f"{PREFIX}{digest}{formats.PNG.suffix}") if digest else None
 
+    if formats.SLAT.mime.encode() not in data:
+        return data
     insertions = []
-    for match in _PAYLOAD_SOURCE.finditer(data):
-        candidates = unescape(match[1].decode("utf-8", "replace")).split(", ")
-        pictures = [decoded(candidate) for candidate in candidates]
-        if all(pictures):
-            tag = match[0].replace(b"image/x-sitecodec", b"image/png")
-            tag = tag.replace(match[1], escape(", ".join(pictures)).encode())
-            insertions.append((match.start(), match.start(), tag))
+    for start, end, tag_name in html.tags(data, len(data), every=True):
+        if tag_name != "source":
+            continue
+        tag = html.Tag(start, end, tuple(html.attributes_of(data, start, end)))
+        if tag.get("type") != formats.SLAT.mime:
+            continue
+        candidates = srcset.parse(tag.get("srcset") or "") or []
+        pictures = [picture for candidate in candidates if (picture := decoded(candidate))]
+        if pictures and len(pictures) == len(candidates):
+            new = {"type": formats.PNG.mime, "srcset": srcset.join(pictures)}
+            insertions.append((start, start, _with_values(data, tag, new)))
     return html.splice(data, insertions)
+
+
+def _with_values(data: bytes, tag: html.Tag, values: Mapping[str, str]) -> bytes:
+    """The tag with other values of some of its attributes."""
+    replaced = [
+        (a.start - tag.start, a.end - tag.start, f'{a.name}="{escape(values[a.name])}"'.encode())
+        for a in tag.attributes
+        if a.name in values
+    ]
+    return html.splice(data[tag.start : tag.end], replaced)
 
 
 def _is_payload(path: str, folder: str) -> bool:
     name = path.removeprefix(f"{folder}/")
-    return name != path and "/" not in name and name.endswith(".slat")
+    return name != path and "/" not in name and name.endswith(formats.SLAT.suffix)
 
 
 def _picture(result: Result) -> markup.Picture:
-    kind = _MIME_TYPES[result.shown.rpartition(".")[2]]
-    source = markup.Source(kind, PREFIX + result.shown, result.width, result.height)
+    known = formats.of_suffix(result.shown[result.shown.rindex(".") :])
+    assert known is not None
+    source = markup.Source(known.mime, PREFIX + result.shown, result.width, result.height)
     return markup.Picture((source,), None, result.width, result.height)

@@ -10,24 +10,19 @@ import threading
 import time
 from collections import OrderedDict
 from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sitecodec.errors import SitecodecError, StoreError
+from sitecodec.formats import PNG, SLAT, Format
 from sitecodec.payload import Header
-from sitecodec.preview.picture_files import (
-    FORMATS,
-    compress,
-    header_of,
-    is_decodable,
-    is_format,
-    key_of,
-)
+from sitecodec.preview.picture_files import DECODED, compress, header_of, key_of
 from sitecodec.store import Store
 
 if TYPE_CHECKING:
-    from sitecodec.codecs import Pixels
+    from sitecodec.pixels import Pixels
 
 CACHE_BYTES = 1 << 30
 _WAITING = 128
@@ -46,7 +41,7 @@ class BusyError(SitecodecError):
 
 @dataclass(frozen=True)
 class Found:
-    """What there is under a URL."""
+    """The content of a URL."""
 
     tag: str
     """Identifies the bytes: 64 hexadecimal digits."""
@@ -55,8 +50,15 @@ class Found:
     """None while the payload is still to be decoded."""
 
 
-_Url = tuple[str, str, int | None]
-_Stamp = tuple[int, int, int]
+class _Url(NamedTuple):
+    """A parsed URL: the hash of the payload or file, the format, and the largest width."""
+
+    digest: str
+    format: Format
+    width: int | None
+
+
+_EntryStamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,12 @@ class _Recent:
     """A picture in memory. It is good for as long as the store's entry is as it was."""
 
     found: Found
-    stamp: _Stamp
+    stamp: _EntryStamp
     until: float
 
 
 class Pictures:
-    """What the decode server shows. Safe for use from any number of threads.
+    """The pictures that the decode server shows. Any number of threads may use it.
 
     Payloads (and AVIF files) are entries of `store` whose key is the SHA-256 of their content;
     decoded pictures are entries of a store of their own in the folder `cache`.
@@ -114,7 +116,7 @@ class Pictures:
         return digest
 
     def file(self, digest: str) -> bytes | None:
-        """What was kept under a SHA-256 (64 hexadecimal digits), or None."""
+        """The bytes that were kept under a SHA-256 (64 hexadecimal digits), or None."""
         if not _DIGEST.fullmatch(digest):
             return None
         data = self._spare.get(digest) or self._store.get(digest)
@@ -130,16 +132,19 @@ class Pictures:
         header = header_of(payload)
         if header is None:
             return False
-        if (header.codec, header.model) not in self._decodable and is_decodable(payload, header):
-            self._decodable.add((header.codec, header.model))
-        return (header.codec, header.model) in self._decodable
+        from sitecodec import codecs
 
-    def find(self, digest: str, extension: str, width: int | None = None) -> Found | None:
-        """What stands under a URL, without decoding; None if the store has nothing for it.
+        wanted = header.codec, header.model
+        if wanted not in self._decodable and codecs.of_payload(payload).can_decode(payload):
+            self._decodable.add(wanted)
+        return wanted in self._decodable
+
+    def find(self, digest: str, known: Format, width: int | None = None) -> Found | None:
+        """The content of a URL, without decoding; None if the store has nothing for it.
 
         A file whose own format is asked for (AVIF, WebP) is its own picture.
         """
-        url = digest, extension, width
+        url = _Url(digest, known, width)
         stamp = self._stamp(digest)
         recent = self._recent.get(url)
         if recent and recent.stamp == stamp and time.monotonic() < recent.until:
@@ -148,16 +153,16 @@ class Pictures:
         if data is None:
             return None
         found = None
-        if is_format(data, extension):
+        if known is not SLAT and known.is_of(data):
             found = Found(digest, data)
-        elif extension in FORMATS and (header := header_of(data)):
-            name = key_of(digest, header, extension, width)
+        elif known in DECODED and (header := header_of(data)):
+            name = key_of(digest, header, known, width)
             found = Found(name, self._cache.get(name))
         if found and found.data is not None and stamp:
             self._note(url, found, stamp)
         return found
 
-    def get(self, digest: str, extension: str, width: int | None = None) -> bytes | None:
+    def get(self, digest: str, known: Format, width: int | None = None) -> bytes | None:
         """The file of a payload's picture, scaled down to `width` pixels if it is wider.
 
         None if there is no such payload. However many ask at once, it is decoded once. Raises
@@ -168,7 +173,7 @@ class Pictures:
         header = header_of(payload) if payload else None
         if payload is None or header is None:
             return None
-        name = key_of(digest, header, extension, width)
+        name = key_of(digest, header, known, width)
         found = self._cache.get(name)
         if found is not None:
             return found
@@ -182,7 +187,7 @@ class Pictures:
             self._waiting += 1
         try:
             if leads:
-                self._fly(flight, name, payload, header, (digest, extension, width))
+                self._fly(flight, name, payload, header, _Url(digest, known, width))
             return flight.result()
         finally:
             with self._lock:
@@ -193,7 +198,7 @@ class Pictures:
         payload = self.file(digest)
         header = header_of(payload) if payload else None
         if header:
-            self._remember(key_of(digest, header, "png", None), compress(pixels, "png", None))
+            self._remember(key_of(digest, header, PNG, None), compress(pixels, PNG, None))
 
     def _fly(
         self,
@@ -209,9 +214,9 @@ class Pictures:
                 # Another flight may have landed between our look at the cache and our start.
                 data = self._cache.get(name)
                 if data is None:
-                    data = compress(self._decode(payload, header), *url[1:])
+                    data = compress(self._decode(payload, header), url.format, url.width)
                     self._remember(name, data)
-            if stamp := self._stamp(url[0]):  # where the disk is full, all there is of a cache
+            if stamp := self._stamp(url.digest):  # where the disk is full, all there is of a cache
                 self._note(url, Found(name, data), stamp)
             flight.set_result(data)
         except BaseException as error:
@@ -223,20 +228,13 @@ class Pictures:
     def _decode(self, payload: bytes, header: Header) -> Pixels:
         from sitecodec import codecs
 
-        codec = codecs.get(header.codec)
-        if header.codec != "sd":
+        with self._networks if header.family.heavy else nullcontext():
             with self._lock:
                 self.decoded += 1
-            return codec.decode(payload)
-        from sitecodec.sd.loading import need_torch
+            return codecs.decode(payload)
 
-        need_torch()  # to say so before what else is missing
-        with self._networks:  # one takes all processors and gigabytes
-            self.decoded += 1
-            return codec.decode(payload)
-
-    def _stamp(self, digest: str) -> _Stamp | None:
-        """What changes when a file of the store does; None if there is none."""
+    def _stamp(self, digest: str) -> _EntryStamp | None:
+        """A value that changes whenever a file of the store changes; None if there is no file."""
         if not _DIGEST.fullmatch(digest):
             return None
         try:
@@ -245,7 +243,7 @@ class Pictures:
             return None
         return status.st_mtime_ns, status.st_size, status.st_ino
 
-    def _note(self, url: _Url, found: Found, stamp: _Stamp) -> None:
+    def _note(self, url: _Url, found: Found, stamp: _EntryStamp) -> None:
         """Hold a picture in memory for a while; then its file is read, and thereby used, again."""
         size = len(found.data or b"")
         if size > _RECENT_BYTES // 8:

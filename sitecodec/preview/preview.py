@@ -14,17 +14,26 @@ from typing import TYPE_CHECKING
 from sitecodec.encoding import jobs
 from sitecodec.errors import SitecodecError
 from sitecodec.page import markup, urls
+from sitecodec.preview.dial import Trial, Trials
 from sitecodec.preview.ledger import Ledger
 from sitecodec.preview.pages import PREFIX, with_payloads, with_pictures
 from sitecodec.preview.pictures import Pictures
 from sitecodec.preview.queue import Queue, Stage
-from sitecodec.preview.results import WAITING, Listed, Result, Stamp, first_look, stamp_of, verdict
-from sitecodec.preview.sources import look_through
-from sitecodec.preview.trials import Trial, Trials
+from sitecodec.preview.results import (
+    WAITING,
+    Listed,
+    Result,
+    SourceStamp,
+    first_look,
+    stamp_of,
+    verdict,
+)
+from sitecodec.preview.site_images import look_through
 from sitecodec.settings import Settings
 from sitecodec.site import survey
 from sitecodec.site.build import with_widths
-from sitecodec.site.summary import Problem
+from sitecodec.site.layout import Layouts
+from sitecodec.site.rows import Problem
 from sitecodec.store import Store
 
 if TYPE_CHECKING:
@@ -53,6 +62,7 @@ class Preview:
         self.pictures = Pictures(self.store, cache)
         self.site: Path | None = None
         self.root = "/"
+        self._layouts = Layouts(Path(), self.root)
         self._full = full
         self._template: Template | None = None
         self._sources: Mapping[str, Path] = {}
@@ -85,6 +95,9 @@ class Preview:
         self._template = markup.load_template(settings.templates)
         self.site = Path(os.path.realpath(site))
         self.root = urls.site_root(base_path)
+        layouts = Layouts(self.site, self.root, settings.markup)
+        if not layouts.is_like(self._layouts):  # else what was read of the site's CSS still holds
+            self._layouts = layouts
         self._sources = sources or {}
         self._refused = refused or {}
         threading.Thread(target=self._survey, name="sitecodec survey", daemon=True).start()
@@ -112,9 +125,10 @@ class Preview:
             return data
         findings = survey.Findings()
         files: dict[str, survey.File | str] = dict(self._refused)
-        page = survey.survey_document(
-            self.site, name, data, self.root, self.settings, files, findings
+        around = survey.Surroundings(
+            *(self.site, self.root, self.settings, files, findings, self._layouts)
         )
+        page = survey.survey_document(around, name, data)
         if page:
             self._content_width = findings.content_width or self._content_width
             results = []
@@ -185,7 +199,7 @@ class Preview:
                 return
         _log.warning("sitecodec: %s: %s", real, reason)
 
-    def _done(self, stage: Stage, real: Path, stamp: Stamp) -> Result:
+    def _done(self, stage: Stage, real: Path, stamp: SourceStamp) -> Result:
         """Do one piece of work, or find that it is done already."""
         known = self.ledger.known(real, stamp)
         # A problem may have gone without a trace in the file: memory, permissions of a folder.
@@ -197,7 +211,7 @@ class Preview:
         if outcome is None and stage == "quick":
             return first_look(real, self._settings_of(real), self.pictures)
         if outcome is None:
-            ((_, answer),) = jobs.run([job], None, self.store)
+            ((_, answer),) = jobs.encode_images([job], None, self.store)
             if isinstance(answer, Exception):
                 raise answer
             outcome = answer
@@ -215,7 +229,7 @@ class Preview:
         return replace(settings, quality=self.ledger.quality(real, settings.quality))
 
     def _look_up(self, real: Path, deadline: float) -> Result:
-        """What is known of a file as it is now, without encoding it."""
+        """The known result for the current content of a file, without encoding it."""
         stamp = stamp_of(real)
         known = self.ledger.known(real, stamp)
         if known:
@@ -254,15 +268,9 @@ class Preview:
         if site is None:
             return
 
-        def recall(real: Path, content_width: int) -> jobs.Outcome | None:
-            self._content_width = self._content_width or content_width
-            return jobs.recall(self._job(real), self.store)
-
         with self._surveys:
             try:
-                findings, files = look_through(
-                    site, self.root, self.settings, self._refused, recall
-                )
+                findings, files = look_through(site, self.root, self.settings, self._refused)
             except OSError as error:
                 _log.warning("sitecodec: cannot read %s: %s", site, error.strerror)
                 return

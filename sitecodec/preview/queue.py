@@ -1,4 +1,4 @@
-"""Which images the preview encodes next, and the threads that do it."""
+"""The order in which the preview encodes images, and the threads that do it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Stage: TypeAlias = Literal["quick", "full"]
 """A first look, or the work of a build."""
 
 Work: TypeAlias = Callable[[Stage, Path, bool], None]
-"""What does one piece of work. It never raises."""
+"""A function that does one piece of work. It never raises."""
 
 _NICENESS = {"quick": 5, "full": 10}
 

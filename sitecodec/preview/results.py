@@ -1,4 +1,4 @@
-"""What the preview makes of one image: a first look, and the verdict of a build."""
+"""The preview of one image: a first look, and the verdict of a build."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from sitecodec import families, formats
 from sitecodec.encoding import jobs
 from sitecodec.errors import ImageError
 from sitecodec.payload import read_header
 from sitecodec.preview.pictures import Pictures
+from sitecodec.reasons import Reason
 from sitecodec.settings import Settings
-from sitecodec.site import visits
+from sitecodec.site import assets
 from sitecodec.site.offers import CONTENT_WIDTH
+from sitecodec.visitors import break_even
 
-Stamp: TypeAlias = tuple[int, int, int]
-"""What changes when a file does."""
+SourceStamp: TypeAlias = tuple[int, int, int]
+"""A value that changes whenever a file changes."""
 
 # A worst tile that lacks more than this, no higher quality will save: text, for one.
 _TILE_MARGIN = 20.0
@@ -23,7 +26,7 @@ _TILE_MARGIN = 20.0
 
 @dataclass(frozen=True)
 class Result:
-    """What became of an image so far."""
+    """The result for an image so far."""
 
     state: str
     """'waiting', 'quick' (decoded and shown, not yet judged), 'done', 'left alone', 'problem'."""
@@ -33,11 +36,13 @@ class Result:
     height: int = 0
     payload: str = ""
     """SHA-256 of the payload that pages show; '' if there is none."""
-    avif: str = ""
-    """Name of the AVIF, or of the WebP that is smaller; '' if there is neither."""
+    modern: str = ""
+    """Name of the file that every current browser shows, an AVIF or WebP; '' if there is none."""
+    modern_format: str = ""
+    """The name of its format for readers."""
     payload_bytes: int | None = None
-    avif_bytes: int | None = None
-    jpeg_bytes: int | None = None
+    modern_bytes: int | None = None
+    fallback_bytes: int | None = None
     score: float | None = None
     worst_tile: float | None = None
     quality: float | None = None
@@ -50,7 +55,7 @@ class Result:
     @property
     def shown(self) -> str:
         """Name of the picture that stands before the author's; '' if none does."""
-        return f"{self.payload}.png" if self.payload else self.avif
+        return f"{self.payload}.png" if self.payload else self.modern
 
 
 WAITING = Result("waiting")
@@ -62,7 +67,7 @@ class Listed:
 
     path: str
     source: Path | None
-    """Where its bytes come from; None if there is nothing to encode."""
+    """The file that its bytes come from; None if there is nothing to encode."""
     pages: tuple[str, ...]
     result: Result
 
@@ -84,7 +89,7 @@ def first_look(real: Path, settings: Settings, pictures: Pictures) -> Result:
     source = sources.load(data, str(real), settings.max_pixels)
     if isinstance(source, sources.LeftAlone):
         return Result("left alone", len(data), reason=source.reason)
-    codec = codecs.get("web", settings.model)
+    codec = codecs.get(families.WEB.name, settings.model)
     quality = quick_quality(settings.quality)
     payload = codec.encode(source.pixels, quality)
     decoded = codec.decode(payload)
@@ -93,7 +98,7 @@ def first_look(real: Path, settings: Settings, pictures: Pictures) -> Result:
     if scores.worst_tile < settings.min_tile_score - _TILE_MARGIN:
         reason = f"worst tile {scores.worst_tile:.1f} is under {settings.min_tile_score:g}"
     else:
-        reason = "" if len(payload) < len(data) else "already small"
+        reason = "" if len(payload) < len(data) else Reason.ALREADY_SMALL
     digest = ""
     if not reason:
         digest = pictures.keep(payload)
@@ -113,41 +118,41 @@ def first_look(real: Path, settings: Settings, pictures: Pictures) -> Result:
 
 
 def verdict(outcome: jobs.Outcome, pictures: Pictures, settings: Settings, width: int) -> Result:
-    """What a build makes of the image, its files put where the server finds them.
+    """The result of a build for the image. Its files are put where the server finds them.
 
     `width` is how wide a page of the site shows an image, 0 where that is not known.
     """
     widths = jobs.by_width(outcome)
-    sizes = [
-        (next(v.width for v in files.values()), {n: len(v.data) for n, v in files.items()})
-        for files in widths
-    ]
+    sizes = [assets.described({}, variants) for variants in widths]
+    saving = break_even.saving(sizes, width or CONTENT_WIDTH)
     files = widths[0] if widths else {}
-    payload = files.get("slat")
-    avif = files.get("avif") or files.get("webp")
-    jpeg = files.get("jpeg") or files.get("png")
-    taken = bool(payload or avif)
+    payload = files.get(formats.SLAT.name)
+    best = next((known for known in formats.modern() if known.name in files), None)
+    modern = files[best.name] if best else None
+    fallback = next((files[f.name] for f in formats.fallbacks() if f.name in files), None)
+    taken = bool(payload or modern)
     return Result(
         "done" if taken else "left alone",
         outcome.source_bytes,
         outcome.width,
         outcome.height,
         payload=pictures.keep(payload.data) if payload and pictures.decodes(payload.data) else "",
-        avif=f"{pictures.keep(avif.data)}.{avif.format}" if avif else "",
+        modern=f"{pictures.keep(modern.data)}{best.suffix}" if best and modern else "",
+        modern_format=best.label if best else "",
         payload_bytes=len(payload.data) if payload else None,
-        avif_bytes=len(avif.data) if avif else None,
-        jpeg_bytes=len(jpeg.data) if jpeg and taken else None,
+        modern_bytes=len(modern.data) if modern else None,
+        fallback_bytes=len(fallback.data) if fallback and taken else None,
         score=outcome.score,
         worst_tile=outcome.worst_tile,
         quality=payload.quality if payload else None,
         # Visitors' browsers decode no others.
-        saved=visits.saving(sizes, width or CONTENT_WIDTH) if settings.codec == "web" else None,
-        flat=payload is not None and read_header(payload.data).codec == "flat",
-        reason=outcome.reason or ("" if taken else "nothing smaller"),
+        saved=saving.bytes if saving and settings.family.browser_decodable else None,
+        flat=payload is not None and not read_header(payload.data).family.has_models,
+        reason=outcome.reason or ("" if taken else Reason.NOTHING_SMALLER),
     )
 
 
-def stamp_of(path: Path) -> Stamp:
+def stamp_of(path: Path) -> SourceStamp:
     """The file's stamp; zeros where there is none."""
     try:
         status = path.stat()

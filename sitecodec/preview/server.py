@@ -1,6 +1,6 @@
 """The decode server: the WSGI app of all that is under `/_sitecodec/`.
 
-What it answers comes from the store by content hash or from the list of the site's images. No path
+Its answers come from the store by content hash, or from the list of the site's images. No path
 from a URL is ever opened.
 """
 
@@ -22,16 +22,18 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.http import unquote_etag
 from werkzeug.wrappers import Request, Response
 
+from sitecodec import formats
 from sitecodec.errors import ModelError, SitecodecError
+from sitecodec.formats import Format, Role
 from sitecodec.page.templates import builtin_folder
 from sitecodec.preview.answers import as_json, immutable, safe, text
 from sitecodec.preview.own_host import foreign, is_own_host
-from sitecodec.preview.picture_files import FORMATS
 from sitecodec.preview.pictures import BusyError
 from sitecodec.preview.preview import PREFIX, Preview
 from sitecodec.preview.results import quick_quality
+from sitecodec.reasons import Reason
 from sitecodec.settings import Settings
-from sitecodec.site import visits, worker
+from sitecodec.visitors import break_even, worker
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 Environ: TypeAlias = dict[str, Any]
 
 INSPECTOR = "inspector.html.jinja"
-_PICTURE = re.compile(r"([0-9a-f]{64})\.(png|webp|jpg|avif)", re.ASCII)
+_PICTURE = re.compile(r"([0-9a-f]{64})(\.[a-z0-9]+)", re.ASCII)
 _WIDTH = re.compile(r"[1-9][0-9]{0,4}", re.ASCII)
 _MOST_POST_BYTES = 1024
 _MOST_LISTENERS = 48
@@ -80,18 +82,7 @@ def _answer(
         response.headers["Allow"] = ", ".join(wanted)
         return response
     try:
-        if name == "":
-            if not environ["PATH_INFO"].endswith("/"):
-                return Response(status=308, headers={"Location": PREFIX})
-            return _inspector(preview)
-        if match := _PICTURE.fullmatch(name):
-            return _picture(preview, request, match[1], match[2])
-        if name == "images.json":
-            return as_json(_list(preview))
-        if name == "events":
-            return _events(preview, listeners, request)
-        if name == "trial":
-            return _trial(preview, request)
+        return _routed(preview, listeners, request, name) or text(404, "not found")
     except BusyError as error:
         response = text(503, str(error))
         response.headers["Retry-After"] = "1"
@@ -100,24 +91,41 @@ def _answer(
         return text(501, str(error))
     except SitecodecError as error:
         return text(422 if name == "trial" else 500, str(error))
-    return text(404, "not found")
 
 
-def _picture(preview: Preview, request: Request, digest: str, extension: str) -> Response:
+def _routed(
+    preview: Preview, listeners: threading.Semaphore, request: Request, name: str
+) -> Response | None:
+    """The answer to a request for what is under PREFIX; None if there is no such thing."""
+    if name == "":
+        if not request.environ["PATH_INFO"].endswith("/"):
+            return Response(status=308, headers={"Location": PREFIX})
+        return _inspector(preview)
+    if match := _PICTURE.fullmatch(name):
+        known = formats.of_suffix(match[2])
+        if known and Role.PAYLOAD not in known.roles:
+            return _picture(preview, request, match[1], known)
+    if name == "images.json":
+        return as_json(_list(preview))
+    if name == "events":
+        return _events(preview, listeners, request)
+    return _trial(preview, request) if name == "trial" else None
+
+
+def _picture(preview: Preview, request: Request, digest: str, known: Format) -> Response:
     widths = request.args.getlist("w")
     if len(widths) > 1 or any(not _WIDTH.fullmatch(width) for width in widths):
         return text(400, "w must be a number of pixels from 1 to 99999")
     width = int(widths[0]) if widths else None
-    found = preview.pictures.find(digest, extension, width)
+    found = preview.pictures.find(digest, known, width)
     if found is None:
         return text(404, "no such payload; build the site again")
     if _has(request, found.tag):
         return immutable(Response(status=304), found.tag)
-    data = found.data or preview.pictures.get(digest, extension, width)
+    data = found.data or preview.pictures.get(digest, known, width)
     if data is None:  # it went between the two looks
         return text(404, "no such payload; build the site again")
-    kind = FORMATS.get(extension, "image/avif")
-    return immutable(safe(Response(data, content_type=kind)), found.tag)
+    return immutable(safe(Response(data, content_type=known.mime)), found.tag)
 
 
 def _has(request: Request, tag: str) -> bool:
@@ -143,11 +151,11 @@ def _inspector(preview: Preview) -> Response:
 
 
 def _list(preview: Preview) -> dict[str, object]:
-    """What the inspector shows; sizes in bytes."""
+    """The data that the inspector shows; sizes are in bytes."""
     serial = preview.ledger.serial["images"]
     rows = []
     for item in preview.listed():
-        ours = item.result.reason not in ("remote", "outside the site")
+        ours = item.result.reason not in (Reason.REMOTE, Reason.OUTSIDE)
         rows.append(
             # Not `asdict`, which copies deeply: a folder may have 10,000 images.
             vars(item.result)
@@ -183,14 +191,14 @@ def _visits(rows: list[dict[str, Any]], settings: Settings) -> str:
     """When a visit comes out ahead: without a model if flat graphics are all that saves bytes."""
     needed = any(row["saved"] is not None and not row["flat"] for row in rows)
     cost = worker.cost(0, model=settings.model if needed else None)
-    return visits.sentence(visits.account(_savings(rows), cost, model=needed))
+    return break_even.sentence(break_even.account(_savings(rows), cost, model=needed))
 
 
 def _events(preview: Preview, listeners: threading.Semaphore, request: Request) -> Response:
     """Answer when something has changed, or after a while; the client asks again."""
     what, after = request.args.get("what", ""), request.args.get("after", "")
     if what not in preview.ledger.serial or not re.fullmatch(r"-?[0-9]{1,9}", after, re.ASCII):
-        return text(400, "what must be 'pages' or 'images', after a serial number")
+        return text(400, "'what' must be 'pages' or 'images', and 'after' a serial number")
     if not listeners.acquire(blocking=False):
         raise BusyError("too many pages listen; close some")
     try:

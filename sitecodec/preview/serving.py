@@ -14,6 +14,7 @@ from sitecodec.preview import watch
 from sitecodec.preview.own_host import guarded
 from sitecodec.preview.preview import PREFIX, Preview
 from sitecodec.preview.site_app import around, site_app
+from sitecodec.printing import printable
 from sitecodec.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def create_server(app: WSGIApplication, host: str, port: int) -> BaseWSGIServer:
             threads=_THREADS,
             connection_limit=1000,
             backlog=1024,
-            channel_timeout=60,
+            # Requests that are begun and never ended must not hold all connections for long.
+            channel_timeout=10,
+            cleanup_interval=2,
             max_request_body_size=1 << 16,
             max_request_header_size=1 << 15,
             ident=None,
@@ -101,7 +104,7 @@ def warnings_to(warn: Callable[[str], None]) -> Iterator[None]:
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            message = record.getMessage().removeprefix("sitecodec: ")
+            message = printable(record.getMessage().removeprefix("sitecodec: "))
             if message not in told:
                 told.add(message)
                 warn(message)

@@ -15,8 +15,10 @@ from urllib.parse import quote
 from werkzeug.wrappers import Request, Response
 
 from sitecodec.preview.answers import text
+from sitecodec.preview.own_host import foreign, is_loopback, is_own_host
 from sitecodec.preview.preview import PREFIX, Preview
 from sitecodec.preview.server import Environ, application
+from sitecodec.site.files import below
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
@@ -44,17 +46,25 @@ def around(
     """A site's own WSGI app, with the preview under `/_sitecodec/` and decoded latents in pages.
 
     `mount` is the URL path that the site is served under. With `reload`, pages get a script that
-    reloads them when more pictures are ready.
+    reloads them when more pictures are ready. On a server that only its own machine can reach
+    (`bound`), who names another gets nothing: it would be a page elsewhere whose name leads here.
     """
     ours = application(preview, bound)
+    alone = is_loopback(bound)
 
     def app(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        if alone and not is_own_host(environ.get("HTTP_HOST", ""), bound):
+            return foreign()(environ, start_response)
         path = environ.get("PATH_INFO", "")
+        if "\0" in path:  # no file's name, at which MkDocs' own server stops
+            return text(404, "not found")(environ, start_response)
         if path.startswith(PREFIX) or path == PREFIX.rstrip("/"):
             return ours(environ, start_response)
         name = _page_name(path, mount)
-        if environ.get("REQUEST_METHOD") != "GET" or name is None:
+        method = environ.get("REQUEST_METHOD")
+        if method not in ("GET", "HEAD") or name is None:
             return inner(environ, start_response)
+        environ = environ | {"REQUEST_METHOD": "GET"}  # what is said of a page depends on it
         held: list[Any] = []
 
         def start(
@@ -88,7 +98,7 @@ def around(
             data = data[:end] + script + data[end:] if end >= 0 else data + script
         headers = [(n, v) for n, v in held[1] if n.lower() not in ("content-length", "etag")]
         start_response(held[0], [*headers, ("Content-Length", str(len(data)))])
-        return [data]
+        return [data] if method == "GET" else []
 
     return app
 
@@ -117,7 +127,7 @@ def site_app(site: Path, suffixes: tuple[str, ...] = (), root: str = "/") -> WSG
         if path.startswith("//") or file is None:
             return text(404, "not found")(environ, start_response)
         try:
-            data = file.read_bytes()
+            data = index.read(file)
         except OSError:
             return text(404, "not found")(environ, start_response)
         kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
@@ -164,17 +174,25 @@ class _Index:
                 file = self._files.get(path)
         return file
 
+    def read(self, file: Path) -> bytes:
+        """The content of a file, if it is still a file of the folder. Raises OSError."""
+        real = Path(os.path.realpath(file, strict=True))
+        if not real.is_relative_to(self._root) or not real.is_file():
+            raise FileNotFoundError(file)
+        return real.read_bytes()
+
     def _walk(self) -> Iterator[tuple[str, Path]]:
-        for folder, folders, names in os.walk(self._root):
-            if self._suffixes:
-                folders[:] = [name for name in folders if not name.startswith(".")]
-            for name in names:
-                file = Path(folder, name)
-                if self._suffixes and not name.lower().endswith(self._suffixes):
-                    continue
-                if file.is_symlink() and not Path(os.path.realpath(file)).is_relative_to(
-                    self._root
-                ):
-                    continue
-                if file.is_file():  # neither a pipe nor a device
-                    yield "/" + file.relative_to(self._root).as_posix(), file
+        # Hosts show none of these either, but for what a standard has there (RFC 8615).
+        def shown(place: str) -> bool:
+            name = os.path.basename(place)  # noqa: PTH119
+            return name[0] != "." or name == ".well-known"
+
+        for entry in below(self._root, shown):
+            file = Path(entry.path)
+            if entry.name.startswith("."):
+                continue
+            if self._suffixes and not entry.name.lower().endswith(self._suffixes):
+                continue
+            real = Path(os.path.realpath(file)) if entry.is_symlink() else file
+            if real.is_relative_to(self._root) and os.path.isfile(real):  # noqa: PTH113
+                yield "/" + file.relative_to(self._root).as_posix(), file  # no pipe, no device

@@ -10,20 +10,25 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from sitecodec import formats
 from sitecodec.encoding import jobs
 from sitecodec.errors import SiteError
+from sitecodec.printing import count, heading
 from sitecodec.settings import Settings
 from sitecodec.site.build import with_widths
+from sitecodec.site.files import below
 from sitecodec.store import Store
 
 if TYPE_CHECKING:
     from watchdog.events import FileSystemEvent
     from watchdog.observers.api import BaseObserver
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp")
+_TAKEN = tuple(known for known in formats.ALL if known.taken)
+SUFFIXES = tuple(end for known in _TAKEN for end in (known.suffix, *known.other_suffixes))
 QUIET_SECONDS = 0.4
 """A file is encoded when it has not changed for so long: editors save in several steps."""
 
@@ -35,7 +40,7 @@ Progress = Callable[[int, int], None]
 
 
 class Watched(Protocol):
-    """Who wants to know of the images and their outcomes: the preview, for one."""
+    """A listener for images and their outcomes, such as the preview."""
 
     def watch_over(self, sources: dict[str, Path]) -> None:
         """These are the images now, by path in the folder."""
@@ -58,7 +63,7 @@ class Changes:
             self._changed[path] = time.monotonic()
 
     def take(self) -> list[Path]:
-        """What changed and has been quiet since."""
+        """The files that changed and have been quiet since."""
         with self._lock:
             due = time.monotonic() - self._quiet
             ready = [path for path, last in self._changed.items() if last <= due]
@@ -70,17 +75,17 @@ class Changes:
 def images_in(folder: Path, settings: Settings) -> Iterator[Path]:
     """The images below a folder that are ours to encode: not hidden, not made by us."""
     store = os.path.realpath(settings.store)
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".")
-            and not os.path.realpath(Path(root, name)).startswith(store)
-            and not _is_assets(Path(root, name), settings)
-        )
-        for name in sorted(names):
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                yield Path(root, name)
+
+    def enters(place: str) -> bool:
+        hidden = os.path.basename(place).startswith(".")  # noqa: PTH119
+        ours = os.path.realpath(place).startswith(store) or _is_assets(Path(place), settings)
+        return not hidden and not ours
+
+    for entry in below(folder, enters):
+        name = entry.name
+        place = Path(entry.path)
+        if name.lower().endswith(SUFFIXES) and not name.startswith(".") and not place.is_dir():
+            yield place
 
 
 def is_image(path: Path, folder: Path, settings: Settings) -> bool:
@@ -125,7 +130,8 @@ def watch(
     try:
         sources = list(images_in(folder, settings))
         _tell(listener, folder, sources)
-        _encode(sources, folder, settings, executor, echo, progress, listener)
+        telling = _Telling(echo, progress, listener)
+        _encode(sources, folder, settings, executor, telling)
         echo(f"watching {folder}; stop with Ctrl-C")
         gone = False
         while not stop.wait(0.1):
@@ -148,15 +154,7 @@ def watch(
                 continue
             now = set(images_in(folder, settings))
             _tell(listener, folder, now)
-            _encode(
-                [path for path in changed if path in now],
-                folder,
-                settings,
-                executor,
-                echo,
-                progress,
-                listener,
-            )
+            _encode([path for path in changed if path in now], folder, settings, executor, telling)
     finally:
         observer.stop()
         executor.shutdown(wait=False, cancel_futures=True)
@@ -178,43 +176,50 @@ def _tell(listener: Watched | None, folder: Path, sources: Iterable[Path]) -> No
         listener.watch_over({path.relative_to(folder).as_posix(): path for path in sources})
 
 
+@dataclass(frozen=True)
+class _Telling:
+    """Whoever is told how the work goes."""
+
+    echo: Callable[[str], None]
+    progress: Callable[[], AbstractContextManager[Progress | None]]
+    listener: Watched | None
+
+
 def _encode(
     paths: list[Path],
     folder: Path,
     settings: Settings,
     executor: ThreadPoolExecutor,
-    echo: Callable[[str], None],
-    progress: Callable[[], AbstractContextManager[Progress | None]],
-    listener: Watched | None,
+    telling: _Telling,
 ) -> None:
     """Encode a batch; a line for each image, or one for all if they are many."""
     todo = [jobs.Job(path, settings) for path in paths]
     problems, lines, kept = [], [], 0
-    with progress() as show:
+    with telling.progress() as show:
         if show:
             show(0, len(todo))
-        results = jobs.run(todo, executor, Store(settings.store))
+        results = jobs.encode_images(todo, executor, Store(settings.store))
         for done, (job, outcome) in enumerate(results, start=1):
             name = job.source.relative_to(folder).as_posix()
             if isinstance(outcome, jobs.Outcome):
                 lines.append(f"{name}: {_described(outcome)}")
-                kept += any(variant.format == "slat" for variant in outcome.variants)
+                kept += any(variant.format == formats.SLAT.name for variant in outcome.variants)
             else:
                 problems.append(f"warning: {str(outcome).replace(str(job.source), name)}")
-            if listener:
-                listener.want(job.source, urgent=False)
+            if telling.listener:
+                telling.listener.want(job.source, urgent=False)
             if show:
                 show(done, len(todo))
     if len(lines) > _LISTED:
-        lines = [f"{len(lines)} images, {kept} with a payload"]
+        lines = [f"{count(len(lines), 'image')}, {kept} with a payload"]
     for line in [*lines, *problems]:
-        echo(line)
+        telling.echo(heading(line))
 
 
 def _described(outcome: jobs.Outcome) -> str:
     widths = jobs.by_width(outcome)
     sizes = [
-        f"{'payload' if name == 'slat' else name.upper()} {len(variant.data) / 1000:.1f} kB"
+        f"{formats.named(name).label} {len(variant.data) / 1000:.1f} kB"
         for name, variant in (widths[0] if widths else {}).items()
     ]
     text = ", ".join([f"{outcome.source_bytes / 1000:.1f} kB", *sizes])
@@ -239,6 +244,10 @@ def _observer(
         before.join(5)
     try:
         observer = _started(Observer(), folder, changes)
+    except RecursionError as error:  # of the library, which goes down into each
+        raise SiteError(
+            f"the folders in {folder} are too deep in one another to be watched; name one of them"
+        ) from error
     except OSError as error:  # inotify's limits, mostly
         what = (error.strerror or str(error)).lower()
     else:
@@ -263,7 +272,9 @@ def _sees_all(folder: Path) -> bool:
                 watched += entry.read_text().count("inotify wd:")
     except OSError:
         return True
-    return watched >= sum(os.access(root, os.R_OK) for root, _, _ in os.walk(folder))
+    inner = (entry.path for entry in below(folder) if entry.is_dir(follow_symlinks=False))
+    folders = [str(folder), *inner]
+    return watched >= sum(os.access(place, os.R_OK) for place in folders)
 
 
 def _started(observer: BaseObserver, folder: Path, changes: Changes) -> BaseObserver:

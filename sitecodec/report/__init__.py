@@ -1,1 +1,1 @@
-"""What a built site weighs, and how it does in audits."""
+"""The weight of a built site, and its results in audits."""

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import base64
 import io
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from sitecodec import codecs
+from sitecodec import codecs, formats
 from sitecodec.page import markup
-from sitecodec.payload import read_header
+from sitecodec.printing import printable, size_text
 from sitecodec.report.report import Report, rows
 from sitecodec.settings import Settings
-from sitecodec.site import manifest, visits
-from sitecodec.site.summary import size_text
+from sitecodec.site import files, manifest
+from sitecodec.visitors import break_even
 
 TEMPLATE = "report.html.jinja"
 _MOST_IMAGES = 60  # the page holds two thumbnails of each
+_SHOWN = ("PNG", "JPEG", "WEBP", "GIF", "AVIF", "BMP")
 _THUMBNAIL = 640
 
 
@@ -46,11 +48,11 @@ def render(report: Report, site: Path, settings: Settings) -> bytes:
         report=report,
         rows=listed[:-1],
         total=listed[-1][1],
-        worker=visits.sentence(report.account),
+        worker=break_even.sentence(report.account),
         images=images,
         more=max(0, len(entries) - _MOST_IMAGES),
     )
-    return text.encode()
+    return text.encode("utf-8", "replace")
 
 
 def _compared(site: Path, entry: manifest.Entry) -> Compared:
@@ -61,25 +63,33 @@ def _compared(site: Path, entry: manifest.Entry) -> Compared:
         sizes.append((label, size_text(file.bytes), score))
     best = entry.files[0].path if entry.files else ""
     return Compared(
-        entry.path,
-        entry.reason,
-        _thumbnail(site / entry.path),
-        _thumbnail(site / best) if best else "",
+        printable(entry.path),
+        printable(entry.reason),
+        _thumbnail(site, entry.path),
+        _thumbnail(site, best) if best else "",
         Path(best).suffix[1:],
         tuple(sizes),
     )
 
 
-def _thumbnail(path: Path) -> str:
-    """A small picture of an image file or payload; '' if it cannot be read."""
+def _thumbnail(site: Path, path: str) -> str:
+    """A small picture of a file of the site or a payload; '' if it cannot be read."""
     from PIL import Image
 
+    file = files.find(site.resolve(), path)
+    if isinstance(file, str):
+        return ""
     try:
-        data = path.read_bytes()
-        if path.suffix == ".slat":
-            picture = Image.fromarray(codecs.get(read_header(data).codec).decode(data))
+        data = file.real.read_bytes()
+        if path.endswith(formats.SLAT.suffix):
+            picture = Image.fromarray(codecs.decode(data))
         else:
-            picture = Image.open(io.BytesIO(data))
+            with warnings.catch_warnings():  # of damaged metadata
+                warnings.simplefilter("ignore")
+                # No others: Pillow starts programs to read some of them.
+                picture = Image.open(io.BytesIO(data), formats=_SHOWN)
+        if picture.width * picture.height > Settings.max_pixels:
+            return ""
         picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
         buffer = io.BytesIO()
         mode = "RGBA" if "A" in picture.getbands() or "transparency" in picture.info else "RGB"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from dataclasses import asdict
 
+from sitecodec.printing import columns, heading, printable, size_text
 from sitecodec.report.audits import DEVICES, Finding
 from sitecodec.report.weight import PageReport, Report, Shown, find_payload, measure, parse_budget
-from sitecodec.site import visits
-from sitecodec.site.summary import columns, size_text
+from sitecodec.visitors import break_even
 
 __all__ = [
     "DEVICES",
@@ -46,14 +47,15 @@ def as_json(report: Report) -> str:
         "images_needed": account.images_needed,
         "saved_by_visit": round(account.saved_by_visit),
     }
-    return json.dumps(values | {"over_budget": report.over_budget}, indent=1)
+    text = json.dumps(values | {"over_budget": report.over_budget}, indent=1)
+    return text.replace("##", "#\\u0023")  # of names, which CI runners take for commands
 
 
 def rows(report: Report) -> list[tuple[str, list[int]]]:
     """Name and bytes (before, first visit, the same with worker, later) of each page and in all."""
     shown = [page for page in report.pages if page.images]
     return [
-        (page.path, [page.before, page.first, page.worker_first, page.after])
+        (printable(page.path), [page.before, page.first, page.worker_first, page.after])
         for page in (*shown, report.total)
     ]
 
@@ -67,7 +69,7 @@ def table(report: Report, most: int = 20) -> str:
         lines.append(f"... and {len(listed) - 1 - most} more pages")
     lines.append(columns(listed[-1][0], map(size_text, listed[-1][1])))
     if report.account.saved:
-        lines += textwrap.wrap(f"the worker: {visits.sentence(report.account)}", 80)
+        lines += textwrap.wrap(f"the worker: {break_even.sentence(report.account)}", 80)
     groups: dict[str, list[Finding]] = {}
     for finding in dict.fromkeys(report.total.findings):
         groups.setdefault(finding.audit, []).append(finding)
@@ -76,7 +78,7 @@ def table(report: Report, most: int = 20) -> str:
         lines.append(f"Lighthouse's image audits ({report.device}): all pass")
     for audit, found in sorted(groups.items()):
         lines.append(f"{audit}: {len(found)}")
-        lines += [f"  {f.image}: {f.detail}"[:80] for f in found[:3]]
+        lines += [f"  {heading(f'{f.image}: {f.detail}')}"[:80] for f in found[:3]]
     lines += [f"over budget: {line}" for line in report.over_budget]
     return "\n".join(lines)
 
@@ -88,12 +90,18 @@ def markdown(report: Report, most: int = 20) -> str:
     listed = rows(report)
     for name, sizes in [*listed[:-1][:most], listed[-1]]:
         cells = " | ".join(map(size_text, sizes))
-        lines.append(f"| {name.replace('|', chr(92) + '|')} | {cells} |")
+        lines.append(f"| {_plain(name)} | {cells} |")
     lines += [
         "",
         f"{len(report.total.findings)} audits fail, {len(report.over_budget)} over budget",
     ]
     if report.account.saved:
-        lines += ["", f"The service worker's {visits.sentence(report.account)}.", ""]
-    lines += [f"- over budget: {line}" for line in report.over_budget]
+        lines += ["", f"The service worker's {break_even.sentence(report.account)}.", ""]
+    lines += [f"- over budget: {_plain(line)}" for line in report.over_budget]
     return "\n".join(lines) + "\n"
+
+
+def _plain(text: str) -> str:
+    """A line that Markdown takes for text and nothing else: no link, no name, no HTML."""
+    safe = re.sub(r"[^\w ./-]|_", lambda match: f"&#{ord(match[0])};", printable(text))
+    return safe.replace("www.", "www&#46;")

@@ -6,21 +6,25 @@ encoded files.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from html.parser import HTMLParser
 from pathlib import Path
 
+from sitecodec import formats
 from sitecodec.errors import SettingsError, SiteError
-from sitecodec.page import urls
+from sitecodec.page import served, urls
+from sitecodec.page.tokens import attributes_of, tags
+from sitecodec.printing import printable, size_text
 from sitecodec.report import audits
 from sitecodec.report.audits import DEVICES, Device, Finding, ImageTag
-from sitecodec.site import manifest, visits, worker
-from sitecodec.site.summary import size_text
+from sitecodec.site import files, manifest
+from sitecodec.visitors import break_even, worker
 
 _BUDGET = re.compile(r"(page|image)=(\d+(?:\.\d+)?)\s*([kM]?)B?", re.IGNORECASE)
+_READ = frozenset("template header nav aside footer picture source img base script link".split())
 _FRAME = ("header", "nav", "aside", "footer")
 
 
@@ -43,7 +47,7 @@ class Shown:
 
     @property
     def worker_first(self) -> int:
-        """What a first visit with the worker loads: it sees the lazy images only."""
+        """The bytes of a first visit with the worker, which sees only the lazy images."""
         return self.payload if self.lazy and self.payload is not None else self.now
 
 
@@ -91,9 +95,9 @@ class Report:
     over_budget: tuple[str, ...]
 
     @cached_property
-    def account(self) -> visits.Account:
-        """What the worker costs and saves; nothing where there is none."""
-        return visits.account(
+    def account(self) -> break_even.Account:
+        """The cost and the savings of the worker; zero if there is none."""
+        return break_even.account(
             [
                 {i.path: i.now - i.payload for i in page.images if i.payload is not None}
                 for page in self.pages
@@ -119,7 +123,7 @@ def measure(
     site: Path,
     *,
     asset_dir: str,
-    base_path: str = "/",
+    base_path: str | None = None,
     device: str = "mobile",
     budgets: Iterable[str] = (),
 ) -> Report:
@@ -131,9 +135,10 @@ def measure(
     limits = dict(parse_budget(text) for text in budgets)
     if not site.is_dir():
         raise SiteError(f"{site} is not a folder; build the site first")
-    root = urls.site_root(base_path)
+    site = site.resolve()
+    root = urls.site_root(served.base_path(site) if base_path is None else base_path)
     sources = manifest.read(site, asset_dir).by_file()
-    has_worker, has_model = (site / worker.NAME).is_file(), visits.has_model(site, asset_dir)
+    has_worker, has_model = (site / worker.NAME).is_file(), break_even.has_model(site, asset_dir)
 
     def payload_of(file: str) -> int | None:
         """Bytes of the payload that the worker fetches instead of a file."""
@@ -142,10 +147,19 @@ def measure(
         return _bytes(site, twin) if twin and decodes else None
 
     pages = []
-    for place in sorted(site.rglob("*.htm*")):
-        if place.is_file() and place.resolve().is_relative_to(site.resolve()):
+    found = (entry.path for entry in files.below(site) if ".htm" in entry.name)
+    for place in sorted(map(Path, found)):
+        inside = os.path.realpath(place).startswith(f"{site}/")
+        if inside and os.path.isfile(place):  # noqa: PTH113 - which never raises
             name = place.relative_to(site).as_posix()
-            pages.append(_page(site, name, root, sources, DEVICES[device], payload_of))
+            try:
+                page = _page(site, name, root, sources, DEVICES[device], payload_of)
+            except Exception as error:  # of whatever a page may hold
+                what = " ".join(f"{type(error).__name__} {error}".split())[:100]
+                page = PageReport(name, (), 0, (Finding("unreadable-page", name, what),))
+            pages.append(page)
+    if not pages:
+        raise SiteError(f"{site} has no pages; build the site first, or name its folder")
     return Report(
         device,
         tuple(pages),
@@ -156,12 +170,12 @@ def measure(
 
 
 def parse_budget(text: str) -> tuple[str, int]:
-    """What a budget is for, and its bytes. Raises SettingsError."""
+    """The subject of a budget ('page' or 'image'), and its bytes. Raises SettingsError."""
     match = _BUDGET.fullmatch(text.strip())
     if not match:
         raise SettingsError(f"not a budget: {text!r}; write page=500kB or image=150kB")
     scale = {"": 1, "k": 1e3, "m": 1e6}[match[3].lower()]
-    return match[1].lower(), round(float(match[2]) * scale)
+    return match[1].lower(), round(min(float(match[2]) * scale, 1e18))  # which may be infinite
 
 
 def _over(pages: list[PageReport], limits: Mapping[str, int]) -> Iterable[str]:
@@ -169,26 +183,34 @@ def _over(pages: list[PageReport], limits: Mapping[str, int]) -> Iterable[str]:
     for page in pages:
         weight = page.first + page.other
         if weight > limits.get("page", weight):
-            yield f"{page.path}: {size_text(weight)} is over page={size_text(limits['page'])}"
+            name, limit = printable(page.path), size_text(limits["page"])
+            yield f"{name}: {size_text(weight)} is over page={limit}"
         heavy.update({i.file: i.now for i in page.images if i.now > limits.get("image", i.now)})
     for path, weight in sorted(heavy.items()):
-        yield f"{path}: {size_text(weight)} is over image={size_text(limits['image'])}"
+        yield f"{printable(path)}: {size_text(weight)} is over image={size_text(limits['image'])}"
 
 
-class _Reader(HTMLParser):
+class _Reader:
     """Collects images and the files that a page loads besides."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.tags: list[ImageTag] = []
         self.files: list[str] = []
         self.base: str | None = None
         self._sources: list[dict[str, str]] | None = None
         self._hidden = self._frame = 0
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = {name: value or "" for name, value in reversed(attrs)}
-        if tag in ("template", "noscript"):
+    def read(self, data: bytes) -> None:
+        """Read a page as builds do."""
+        for start, end, name in tags(data, len(data), every=True):
+            if name[0] == "/":
+                self._end(name[1:])
+            elif name in _READ:
+                values = {a.name: a.value for a in reversed([*attributes_of(data, start, end)])}
+                self._start(name, values)
+
+    def _start(self, tag: str, values: dict[str, str]) -> None:
+        if tag == "template":
             self._hidden += 1
         elif self._hidden:
             return
@@ -200,6 +222,7 @@ class _Reader(HTMLParser):
             self._sources.append(values)
         elif tag == "img":
             self.tags.append(ImageTag(values, self._sources or [], not self._frame))
+            self._sources = None  # a picture has one image
         elif tag == "base" and self.base is None:
             self.base = values.get("href")
         elif tag == "script" and "src" in values:
@@ -207,8 +230,8 @@ class _Reader(HTMLParser):
         elif tag == "link" and "stylesheet" in values.get("rel", "").lower():
             self.files.append(values.get("href", ""))
 
-    def handle_endtag(self, tag: str) -> None:
-        if tag in ("template", "noscript"):
+    def _end(self, tag: str) -> None:
+        if tag == "template":
             self._hidden = max(0, self._hidden - 1)
         elif tag in _FRAME:
             self._frame = max(0, self._frame - 1)
@@ -226,8 +249,7 @@ def _page(
 ) -> PageReport:
     data = (site / name).read_bytes()
     reader = _Reader()
-    reader.feed(data.decode("utf-8", "replace"))
-    reader.close()
+    reader.read(data)
     base = urls.base_of(name, reader.base, root) or root
 
     def find(reference: str) -> str | None:
@@ -252,19 +274,17 @@ def _page(
         findings += audits.of_image(tag, path, site / file, now, device, largest=number == largest)
     weight = len(data) + sum(_bytes(site, path) or 0 for path in other)
     total = weight + sum(image.now for image in images.values())
-    findings += audits.of_page(total)
+    findings += audits.of_page(name, total)
     return PageReport(name, tuple(images.values()), weight, tuple(dict.fromkeys(findings)))
 
 
 def find_payload(site: Path, file: str) -> str | None:
     """The site path of the payload that the worker would fetch for an encoded file."""
-    twin = re.sub(r"\.\w+$", ".slat", file)
-    return twin if twin != file and (site / twin).is_file() else None
+    twin = re.sub(r"\.\w+$", formats.SLAT.suffix, file)
+    return twin if twin != file and files.is_there(site, twin) else None
 
 
 def _bytes(site: Path, path: str) -> int | None:
-    try:
-        place = site / path
-        return place.stat().st_size if place.is_file() else None
-    except (OSError, ValueError):
-        return None
+    """The size of a file of the site; None for what is none, or is outside."""
+    file = files.find(site, path)
+    return file.size if isinstance(file, files.File) else None

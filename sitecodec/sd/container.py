@@ -1,4 +1,4 @@
-"""What follows the header of an `sd` payload (docs/format.md, "Codec 1")."""
+"""The body of an `sd` payload, after the header (docs/format.md, "Codec 1")."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sitecodec import payload
+from sitecodec import families, payload
 from sitecodec.engine import grid as coder
 from sitecodec.errors import PayloadError
 from sitecodec.payload import Header
@@ -79,7 +79,7 @@ def pack(header: Header, stride: int, data: bytes | grid.Coded, denoise: bool) -
 def unpack(data: bytes) -> Body:
     """Open a whole payload, without decoding its latents. Raises PayloadError."""
     header = payload.read_header(data)
-    if header.codec != "sd":
+    if header.family is not families.SD:
         raise PayloadError(f"payload of the codec {header.codec!r}, not 'sd'")
     body = data[payload.HEADER_BYTES :]
     if len(body) < _HEAD:
@@ -105,4 +105,4 @@ def unpack(data: bytes) -> Body:
 
 def is_generative(data: bytes) -> bool:
     """Whether the decoder of this payload may invent detail. Raises PayloadError."""
-    return payload.read_header(data).codec == "sd" and unpack(data).generative
+    return payload.read_header(data).family.generative and unpack(data).generative

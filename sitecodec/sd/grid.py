@@ -43,7 +43,7 @@ class Coded:
     """One step code for each channel."""
 
     parameters: bytes
-    """Of the coder; empty for the default ones."""
+    """The parameters of the coder; empty for the default ones."""
 
     body: bytes
 

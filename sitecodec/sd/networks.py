@@ -11,15 +11,15 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from sitecodec.errors import ImageError, ModelError
-from sitecodec.models.registry import Model
 from sitecodec.sd import tiles
+from sitecodec.sd.description import Model
 
 if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
 
-    from sitecodec.codecs import Pixels
+    from sitecodec.pixels import Pixels
     from sitecodec.sd.grid import Latents
 
 STEPS, STRENGTH, ETA = 66, 0.04, 0.9
@@ -51,7 +51,7 @@ class Networks:
         """
         import numpy as np
 
-        stride = self.model.stride
+        stride = self.model.space.stride
         pads = [(0, -n % stride) for n in pictures.shape[1:3]]
         padded = np.pad(pictures, [(0, 0), *pads, (0, 0)], mode="reflect")
         with _working:
@@ -60,7 +60,7 @@ class Networks:
     def _encode_all(self, padded: NDArray[np.uint8]) -> NDArray[np.float32]:
         import numpy as np
 
-        stride = self.model.stride
+        stride = self.model.space.stride
         if max(padded.shape[1:3]) <= TILES[0] * stride:
             with suppress(MemoryError), _memory_watched():
                 return self._encode(padded)
@@ -72,7 +72,7 @@ class Networks:
         import numpy as np
 
         with _working:
-            picture = self._tiled(self._decode, latents, 1, Fraction(self.model.stride))
+            picture = self._tiled(self._decode, latents, 1, Fraction(self.model.space.stride))
         picture = picture[:height, :width]
         picture += 1
         picture *= 127.5
@@ -101,7 +101,7 @@ class Networks:
         pads = [(0, -n % levels) for n in latents.shape[:2]]
         sample = np.pad(latents, [*pads, (0, 0)], mode="symmetric")
         for step in scheduler.timesteps[-max(last, 1) :]:
-            predict = functools.partial(self._predict, int(step))
+            predict = functools.partial(self.predict_noise, int(step))
             with _working:
                 noise = self._tiled(predict, sample, 1, Fraction(1))
             state = torch.from_numpy(sample).permute(2, 0, 1)[None]
@@ -118,7 +118,7 @@ class Networks:
 
     def to_picture(self, latents: torch.Tensor) -> torch.Tensor:
         """(N, C, rows, columns) scaled latents to (N, 3, H, W) in -1…1, with gradients."""
-        unscaled = latents / self.model.scaling + self.model.shift
+        unscaled = latents / self.model.space.scaling + self.model.space.shift
         picture: torch.Tensor = self.vae.decode(unscaled.to(self.vae.dtype)).sample
         return picture.float()
 
@@ -131,7 +131,7 @@ class Networks:
             batch = batch.to(self.device, self.vae.dtype) / 127.5 - 1
             coded = self.vae.encode(batch)
             mean = coded.latent_dist.mode() if hasattr(coded, "latent_dist") else coded.latents
-            scaled = (mean.float() - self.model.shift) * self.model.scaling
+            scaled = (mean.float() - self.model.space.shift) * self.model.space.scaling
             result: NDArray[np.float32] = scaled.permute(0, 2, 3, 1).cpu().contiguous().numpy()
         return result[0] if one else result
 
@@ -144,7 +144,8 @@ class Networks:
             result: NDArray[np.float32] = picture.cpu().contiguous().numpy()
         return result
 
-    def _predict(self, step: int, latents: Latents) -> Latents:
+    def predict_noise(self, step: int, latents: Latents) -> Latents:
+        """The noise (or the velocity) that the U-Net predicts in (rows, columns, C) latents."""
         import torch
 
         with torch.inference_mode():
@@ -152,7 +153,7 @@ class Networks:
             grid = torch.from_numpy(latents).permute(2, 0, 1)[None].to(self.device, dtype)
             more: dict[str, Any] = {}
             if "pooled" in self.prompt:  # SDXL also wants the size: of the source, crop and target
-                size = [float(n * self.model.stride) for n in latents.shape[:2]]
+                size = [float(n * self.model.space.stride) for n in latents.shape[:2]]
                 times = torch.tensor([[*size, 0.0, 0.0, *size]])
                 pooled = self.prompt["pooled"].to(self.device, dtype)
                 times = times.to(self.device, dtype)

@@ -56,7 +56,7 @@ def run(
 
 
 def starts(length: int, tile: int) -> list[int]:
-    """Where tiles begin that cover `length` and overlap by at least OVERLAP."""
+    """The starts of tiles that cover `length` and overlap by at least OVERLAP."""
     if length <= tile:
         return [0]
     count = math.ceil((length - OVERLAP) / (tile - OVERLAP))

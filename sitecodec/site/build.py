@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sitecodec import writing
 from sitecodec.errors import SiteError
-from sitecodec.page import urls
+from sitecodec.page import served, urls
+from sitecodec.printing import printable
 from sitecodec.settings import Settings
-from sitecodec.site import assets, manifest, pages
-from sitecodec.site import visits as accounts
+from sitecodec.site import assets, lock, manifest, pages, rows, shipping, stale
 from sitecodec.site.encoded import encode, with_widths
 from sitecodec.site.files import File
 from sitecodec.site.findings import Findings, problems
-from sitecodec.site.installed import Installed, installed
+from sitecodec.site.layout import Layouts
 from sitecodec.site.memory import of_site
 from sitecodec.site.offers import CONTENT_WIDTH, Offers
-from sitecodec.site.summary import ImageRow, Problem, Summary
+from sitecodec.site.rows import ImageRow, Problem
+from sitecodec.site.summary import Summary
+from sitecodec.site.surroundings import Surroundings
 from sitecodec.store import Store
+from sitecodec.visitors import break_even
+from sitecodec.visitors.installed import installed
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -32,22 +38,20 @@ def rewrite_site(
     site_dir: Path,
     settings: Settings,
     *,
-    base_path: str = "/",
+    base_path: str | None = None,
     refused: Mapping[str, str] | None = None,
-    fresh: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Summary:
     """Encode the images that a built site's pages show, and rewrite the pages to offer them.
 
     `base_path` is the URL path that the site is served under, for references that begin with a
-    slash. `refused` maps site paths of images that must not be read to why (a Problem).
-    `fresh` says that the site has just been made and will be made anew if this is stopped: then
-    pages are written where they stand, which is faster. `progress` is called with the numbers of
-    images done and in all.
+    slash; without it, the first page's canonical link tells it. `refused` maps site paths of
+    images that must not be read to why (a Problem).
+    `progress` is called with the numbers of images done and in all.
 
-    An image that cannot be taken is a Problem in the summary, and its tag stays as it was. Files
-    (and, if not `fresh`, pages) are written whole or not at all; a second run over the same site
-    changes nothing.
+    An image that cannot be taken is a Problem in the summary, and its tag stays as it was. Pages
+    are written whole or not at all; a second run over the same site changes nothing. One that comes
+    while another is at work waits for it.
     Raises SiteError if the site cannot be read or written, SettingsError for bad templates, and
     what the codec raises if it cannot work at all.
     """
@@ -56,60 +60,112 @@ def rewrite_site(
     site = Path(os.path.realpath(site_dir))
     if not Path(os.path.realpath(site / settings.asset_dir)).is_relative_to(site):
         raise SiteError(f"{settings.asset_dir} is a link that leaves the site; remove it")
+    try:
+        with lock.held(site) as alone:
+            root = served.base_path(site) if base_path is None else urls.site_root(base_path)
+            return _rewritten(site, settings, root, refused or {}, progress, alone)
+    except OSError as error:
+        place = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else site
+        what = (error.strerror or str(error)).lower()
+        raise SiteError(
+            f"cannot use {printable(str(place))}: {what}; free some space or check the permissions"
+        ) from error
+
+
+def _rewritten(
+    site: Path,
+    settings: Settings,
+    root: str,
+    refused: Mapping[str, str],
+    progress: Callable[[int, int], None] | None,
+    alone: bool,
+) -> Summary:
     findings = Findings()
-    root = urls.site_root(base_path)
-    files: dict[str, File | str] = dict(refused or {})
-    names, styles = pages.names_in(site, findings)
+    files: dict[str, File | str] = dict(refused)
+    left: list[str] = []
+    names, styles = pages.names_in(site, findings, left)
+    writing.clear(left, alone=alone)
+    styles = [name for name in styles if name != pages.style_file(settings.asset_dir)]
+    stale.restore(site, settings.asset_dir, [*names, *styles], root, findings)
     store = Store(settings.store)
     memory = of_site(settings, root, [*names, *styles])
     template = functools.cache(lambda: _template(settings))
     if not memory.earlier:
         template()  # that it is a good one was seen by the build that is remembered
-    visitor = pages.Visitor(site, root, settings, files, findings, memory)
+    layouts = Layouts(site, root, settings.markup)
+    visitor = pages.Visitor(site, root, settings, files, findings, memory, layouts)
     visits = [visit for name in names if (visit := visitor.visit(name))]
     styles = pages.changeable(styles, settings, findings)
     sheets = [visit for name in styles if (visit := visitor.visit(name))]
     codec = functools.cache(lambda: installed(settings, store))
-    encoded = encode(site, settings, files, findings, memory, codec, progress)
-    by_visitors = encoded if settings.codec == "web" else {}  # others need the preview
+    around = Surroundings(site, root, settings, files, findings, layouts)
+    encoded = encode(around, memory, codec, progress)
     content_width = findings.content_width or CONTENT_WIDTH
     shown = [visit.record.shown or () for visit in visits]
     shown += [()] * (len(names) - len(visits))
-    shipped, account = _account(site, settings, shown, by_visitors, content_width, codec)
-    script = _script(site, settings, account)
-    placeholders = _placeholders(site, settings, encoded)
+    shipped = shipping.decide(site, settings, shown, encoded, content_width, codec)
+    made, encoded = encoded, shipping.loadable(encoded, shipped.kinds)
+    for path in made:
+        findings.rows[path] = rows.row(findings.rows[path], encoded.get(path), content_width)
+    script = _script(settings) if shipped.worker else ""
+    placeholders = _placeholders(site, settings, encoded, findings)
     offers = Offers(
-        *(site, root, encoded, template, script, placeholders, findings.rows, {}),
-        generative=settings.codec == "sd",
+        *(site, root, encoded, template, script, pages.style_file(settings.asset_dir)),
+        *(placeholders, findings.rows, {}),
+        backgrounds=findings.backgrounds,
+        generative=settings.family.generative,
+        widest=max(with_widths(settings, findings.content_width).widths),
     )
-    rewritten = sum(visitor.rewrite(visit, offers, fresh=fresh) for visit in visits)
+    if script:
+        from sitecodec.visitors import worker  # most sites do without one
+
+        model = settings.model if shipped.kinds == "all" else None
+        write_worker = functools.partial(worker.write, site, settings.asset_dir, store, model)
+        write_worker()  # before any page names it: this may be stopped at any moment
+    rewritten = sum(visitor.rewrite(visit, offers) for visit in visits)
     for sheet in sheets:
-        visitor.rewrite(sheet, offers, fresh=fresh)
-    if encoded:
+        visitor.rewrite(sheet, offers)
+    if made:
         memory.keep()
     written = {
         p for image in encoded.values() for asset in image.sizes for p in asset.files.values()
     }
     removed = assets.sweep(site, settings.asset_dir, [*names, *styles], written)
     if settings.originals == "drop":
-        for path in assets.unnamed(site, encoded):
+        for path in assets.unnamed(site, [p for p in encoded if _is_own(files[p], site)]):
             (site / path).unlink(missing_ok=True)
     _write_manifest(site, settings.asset_dir, findings, encoded)
     notes: tuple[str, ...] = ()
     if script:
-        from sitecodec.site import hosting, worker  # most sites do without a worker
+        from sitecodec.visitors import hosting
 
-        worker.write(site, settings.asset_dir, store, shipped)
-        notes = tuple(hosting.notes(site, settings.asset_dir, base_path))
+        write_worker()  # without the payloads that have gone
+        with contextlib.suppress(ValueError, LookupError, ArithmeticError, OSError):  # mere advice
+            notes = tuple(hosting.notes(site, settings.asset_dir, root))
+    added = shipping.weight(site, settings.asset_dir, [break_even.WORKER] if script else [])
     return Summary(
         images=tuple(findings.rows[path] for path in sorted(findings.rows)),
         problems=tuple(problems(findings)),
         pages=len(names),
         rewritten=rewritten,
         removed=removed,
-        worker=accounts.describe(account, settings.browser, included=bool(script)),
+        worker=break_even.describe(shipped.account, settings.browser, included=bool(script)),
+        added=added,
         hosting=notes,
+        unwrapped=findings.laid_out("img", encoded),
+        unheld=findings.laid_out("unheld", encoded),
+        held=sum(
+            number
+            for (form, _), images in findings.forms.items()
+            for path, number in images.items()
+            if form == "held" and path in encoded
+        ),
     )
+
+
+def _is_own(file: File | str, site: Path) -> bool:
+    """Whether a file is the site's own, not one that a link leads to."""
+    return isinstance(file, File) and file.real.is_relative_to(site)
 
 
 def _write_manifest(
@@ -125,11 +181,12 @@ def _write_manifest(
             for name, file in size.files.items()
         )
         if row.before:
-            entries.append(manifest.Entry(row.path, row.before, row.reason, tuple(files)))
+            entry = manifest.Entry(path, row.before, row.reason, tuple(files))
+            entries.append(entry._replace(digest=findings.digests.get(path, "")))
     old = manifest.read(site, folder)
     new = manifest.merged(site, old, entries)
     if new != old and any(entry.files for entry in new.entries):
-        assets.write_file(site / folder / manifest.NAME, manifest.dump(new))
+        writing.write_file(site / folder / manifest.NAME, manifest.dump(new))
 
 
 def _template(settings: Settings) -> Template:
@@ -138,61 +195,26 @@ def _template(settings: Settings) -> Template:
     return markup.load_template(settings.templates)
 
 
-def _account(
-    site: Path,
-    settings: Settings,
-    shown: Sequence[Collection[str]],
-    encoded: Mapping[str, assets.Image],
-    content_width: int,
-    codec: Callable[[], Installed],
-) -> tuple[str | None, accounts.Account]:
-    """What the service worker would save the visitors of this site, whose pages show these.
-
-    And the model that it is to have: None where flat graphics, which need none, pay for a worker
-    of their own and the rest does not for the model.
-    """
-    saved, flat = {}, {}
-    for path, image in encoded.items():
-        sizes = [(size.width, size.bytes) for size in image.sizes]
-        if (less := accounts.saving(sizes, content_width)) is not None:
-            saved[path] = less
-            if next(size.flat for size in image.sizes if "slat" in size.files):
-                flat[path] = less
-
-    def account(saved: Mapping[str, int], model: str | None) -> accounts.Account:
-        by_page = [{path: saved[path] for path in paths if path in saved} for paths in shown]
-        cost = 0
-        if saved:
-            cost = codec().engine_cost if model is None else codec().cost
-        return accounts.account(by_page, cost, model=model is not None)
-
-    without = account(flat, None)
-    whole = account(saved, settings.model) if len(flat) < len(saved) else without
-    had_worker = (site / accounts.WORKER).is_file()
-    had_none = had_worker and not accounts.has_model(site, settings.asset_dir)
-    if settings.browser == "auto" and not whole.ahead and (without.ahead or had_none):
-        return None, without
-    return settings.model, whole
-
-
-def _script(site: Path, settings: Settings, account: accounts.Account) -> str:
-    """Site path of the script that pages shall load, '' if there is to be no worker."""
-    earlier = (site / accounts.WORKER).is_file()
-    wanted = account.ahead or earlier if settings.browser == "auto" else bool(account.saved)
-    if settings.browser == "never" or not (wanted or earlier):
-        return ""
-    from sitecodec.site import worker
+def _script(settings: Settings) -> str:
+    """Site path of the script by which pages register the worker."""
+    from sitecodec.visitors import worker
 
     return worker.registration(settings.asset_dir)[0]
 
 
 def _placeholders(
-    site: Path, settings: Settings, encoded: Mapping[str, assets.Image]
+    site: Path, settings: Settings, encoded: Mapping[str, assets.Image], findings: Findings
 ) -> dict[str, str]:
     if settings.placeholder == "off":
         return {}
     from sitecodec.site import placeholder
 
     store = Store(settings.store)
-    kind = settings.placeholder
-    return {path: placeholder.declarations(kind, site, i, store) for path, i in encoded.items()}
+    found = {}
+    for path, image in encoded.items():
+        try:
+            found[path] = placeholder.declarations(settings.placeholder, site, image, store)
+        except Exception as error:  # of whatever a decoder may raise; the image does without
+            for page in findings.uses.get(path, ()):
+                findings.unexpected(page, path, error)
+    return found

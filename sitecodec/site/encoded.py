@@ -4,27 +4,37 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
+import math
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sitecodec.encoding import jobs
 from sitecodec.errors import ImageError, SitecodecError
+from sitecodec.printing import printable
+from sitecodec.reasons import Reason
 from sitecodec.settings import Settings
 from sitecodec.site import assets
-from sitecodec.site.files import File, printable
+from sitecodec.site.files import File
 from sitecodec.site.findings import Findings
-from sitecodec.site.installed import Installed
 from sitecodec.site.memory import Kept, Memory
 from sitecodec.site.offers import CONTENT_WIDTH
-from sitecodec.site.summary import ImageRow
+from sitecodec.site.rows import ImageRow
+from sitecodec.site.surroundings import Surroundings
+from sitecodec.visitors.installed import Installed
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
+_log = logging.getLogger("sitecodec")
+
 _MOST_WIDTH = 1920
+_MOST_PIXELS = 65_500
+_STEP = 160
 
 
 def with_widths(settings: Settings, content_width: int) -> Settings:
@@ -38,95 +48,136 @@ def with_widths(settings: Settings, content_width: int) -> Settings:
 
 
 def encode(
-    site: Path,
-    settings: Settings,
-    files: Mapping[str, File | str],
-    findings: Findings,
+    around: Surroundings,
     memory: Memory,
     codec: Callable[[], Installed],
     progress: Callable[[int, int], None] | None,
 ) -> dict[str, assets.Image]:
     """Encode every image that is in use and write its files; returns the assets by site path."""
-    background_width = 0 if settings.widths else _MOST_WIDTH
-    settings = with_widths(settings, findings.content_width)
-    wanted: dict[str, File] = {}
-    for path in sorted(findings.uses):
-        file = files[path]
-        if isinstance(file, File):
-            wanted[path] = file
+    findings = around.findings
+    background_width = 0 if around.settings.widths else _MOST_WIDTH
+    settings = with_widths(around.settings, findings.content_width)
+    files = ((path, around.known[path]) for path in sorted(findings.uses))
+    wanted = {path: file for path, file in files if isinstance(file, File)}
     groups = {paths[0]: paths for paths in _same_content(wanted)}
     first_of = {wanted[first].real: first for first in groups}
+    images = _Images(around.site, settings.asset_dir, findings, memory, wanted, groups, first_of)
+    work = (
+        jobs.Job(real, _wished(settings, findings, groups[first], background_width))
+        for real, first in first_of.items()
+    )
     encoded: dict[str, assets.Image] = {}
-    executors: list[Executor] = []
-    names: dict[Path, str] = {}
+    if progress:
+        progress(0, len(groups))
+    with ExitStack() as stack:
 
-    def remembered(name: str, job: jobs.Job) -> Kept | None:
-        names[job.source] = name
-        return memory.write(name, first_of[job.source], site)
+        def executor() -> Executor:
+            from concurrent.futures import ThreadPoolExecutor  # only where there is something to do
 
-    def executor() -> Executor:
-        from concurrent.futures import ThreadPoolExecutor  # only where there is something to do
+            pool = ThreadPoolExecutor(settings.workers or os.cpu_count() or 1)
+            stack.callback(pool.shutdown, cancel_futures=True)
+            return pool
 
-        executors.append(ThreadPoolExecutor(settings.workers or os.cpu_count() or 1))
-        return executors[-1]
+        results = jobs.encode_images(
+            work, executor, memory.store, images.remembered, lambda _: codec().identity
+        )
+        for done, (job, outcome) in enumerate(results, start=1):
+            kept = images.settle(job, outcome)
+            encoded |= dict.fromkeys(groups[first_of[job.source]], kept.image) if kept else {}
+            if progress:
+                progress(done, len(groups))
+    return encoded
 
-    def take(job: jobs.Job, outcome: jobs.Outcome) -> Kept | str:
+
+@dataclass(frozen=True)
+class _Images:
+    """The images of a site that are encoded, and where is noted what comes of them."""
+
+    site: Path
+    folder: str
+    findings: Findings
+    memory: Memory
+    wanted: Mapping[str, File]
+    """The image files by site path."""
+
+    groups: Mapping[str, list[str]]
+    """The paths of each content, by the first of them."""
+
+    first_of: Mapping[Path, str]
+    """That first path, by where the file is."""
+
+    names: dict[Path, str] = field(default_factory=dict)
+    """The store keys of the outcomes that were asked for."""
+
+    def remembered(self, name: str, digest: bytes, job: jobs.Job) -> Kept | None:
+        """What an earlier build knows of an image, its files written; notes what it is asked."""
+        self.names[job.source] = name
+        first = self.first_of[job.source]
+        for path in self.groups[first]:
+            self.findings.digests[path] = digest.hex()
+        try:
+            return self.memory.write(name, first, self.site, self.folder)
+        except SitecodecError:
+            raise
+        except Exception:  # then it is not remembered
+            _log.debug("unexpected error in %s", job.source, exc_info=True)
+            return None
+
+    def settle(self, job: jobs.Job, outcome: jobs.Outcome | SitecodecError | Kept) -> Kept | None:
+        """Note what came of an image and write its files; None if it stays as it is.
+
+        Raises SiteError if they cannot be written, and what the codec raises if it cannot work.
+        """
+        first = self.first_of[job.source]
+        if isinstance(outcome, jobs.Outcome) and outcome.reason == Reason.TOO_SMALL:
+            outcome = _check_small(job.source) or outcome
+        if isinstance(outcome, SitecodecError):
+            self._refuse(job, outcome)
+            return None
+        try:
+            kept = outcome if isinstance(outcome, Kept) else self._take(job, outcome)
+        except SitecodecError:
+            raise
+        except Exception as error:  # of whatever an entry of the store may hold
+            for path, page in self._places(first):
+                self.findings.unexpected(page, path, error)
+            return None
+        for path in self.groups[first]:
+            if isinstance(kept, Kept):
+                row = kept.row
+                row = row if path == first else row._replace(path=printable(path))
+                self.findings.rows[path] = row
+            else:
+                self.findings.leave(path, self.wanted[path].size, kept or Reason.NOTHING_SMALLER)
+        return kept if isinstance(kept, Kept) else None
+
+    def _refuse(self, job: jobs.Job, error: SitecodecError) -> None:
+        """Note a problem of all pages that show an image. Raises any other error."""
+        if not isinstance(error, ImageError):
+            raise error
+        # The message names the file by its place on this machine; the page's problem names it by
+        # its place in the site.
+        message = str(error).removeprefix(f"{job.source}: ")
+        for path, page in self._places(self.first_of[job.source]):
+            self.findings.problem(page, path, message)
+
+    def _take(self, job: jobs.Job, outcome: jobs.Outcome) -> Kept | str:
         """Write the files of an image; why not, where there is nothing to write."""
         widths = jobs.by_width(outcome)
         if not widths:
             return outcome.reason
-        first = first_of[job.source]
-        written = (assets.write(site, settings.asset_dir, first, variants) for variants in widths)
+        first = self.first_of[job.source]
+        written = (assets.write(self.site, self.folder, first, variants) for variants in widths)
         image = assets.Image(outcome.width, outcome.height, tuple(written))
-        sizes = {name: len(variant.data) for name, variant in widths[0].items()}
-        row = ImageRow(
-            printable(first),
-            outcome.source_bytes,
-            jpeg=sizes.get("jpeg", sizes.get("png")),
-            avif=sizes.get("avif", sizes.get("webp")),
-            payload=sizes.get("slat"),
-            reason=outcome.reason,
-        )
+        row = ImageRow(printable(first), outcome.source_bytes, reason=outcome.reason)
         held = [variant.data for variants in widths for variant in variants.values()]
-        return memory.note(names[job.source], first, image, row, held)
+        return self.memory.note(self.names[job.source], first, image, row, held)
 
-    if progress:
-        progress(0, len(groups))
-    try:
-        work = (
-            jobs.Job(real, _wished(settings, findings, groups[first], background_width))
-            for real, first in first_of.items()
-        )
-        results = jobs.run(work, executor, memory.store, remembered, lambda _: codec().identity)
-        for done, (job, outcome) in enumerate(results, start=1):
-            first = first_of[job.source]
-            if isinstance(outcome, jobs.Outcome) and outcome.reason == "too small":
-                outcome = _check_small(job.source) or outcome
-            if isinstance(outcome, SitecodecError):
-                if not isinstance(outcome, ImageError):
-                    raise outcome
-                # The message names the file by its place on this machine; the page's problem names
-                # it by its place in the site.
-                message = str(outcome).removeprefix(f"{job.source}: ")
-                for path in groups[first]:
-                    for page in findings.uses[path]:
-                        findings.problem(page, path, message)
-            else:
-                kept = outcome if isinstance(outcome, Kept) else take(job, outcome)
-                for path in groups[first]:
-                    if isinstance(kept, Kept):
-                        encoded[path] = kept.image
-                        row = kept.row
-                        row = row if path == first else row._replace(path=printable(path))
-                        findings.rows[path] = row
-                    else:
-                        findings.leave(path, wanted[path].size, kept or "nothing smaller")
-            if progress:
-                progress(done, len(groups))
-    finally:
-        for pool in executors:
-            pool.shutdown(cancel_futures=True)
-    return encoded
+    def _places(self, first: str) -> Iterator[tuple[str, str]]:
+        """Each path of an image with each page that shows it there."""
+        for path in self.groups[first]:
+            for page in self.findings.uses[path]:
+                yield path, page
 
 
 def _wished(
@@ -141,7 +192,21 @@ def _wished(
         settings = replace(settings, quality=max(qualities))
     if background_width > max(settings.widths) and not findings.backgrounds.isdisjoint(paths):
         settings = replace(settings, widths=(*settings.widths, background_width))
+    if background_width:
+        shown = max((findings.shown[path] for path in paths if path in findings.shown), default=0)
+        settings = replace(settings, widths=_with_shown(settings.widths, shown))
     return settings
+
+
+def _with_shown(widths: tuple[int, ...], shown: float) -> tuple[int, ...]:
+    """The widths, with those for an image that is shown wider than the theme's content is.
+
+    An infinite one gets all that it has.
+    """
+    if math.isinf(shown):
+        return (*widths, _MOST_PIXELS)
+    wanted = math.ceil(shown / _STEP) * _STEP
+    return (*widths, *(w for w in (wanted, 2 * wanted) if w > max(widths)))
 
 
 def _same_content(files: Mapping[str, File]) -> list[list[str]]:
@@ -164,7 +229,7 @@ def _same_content(files: Mapping[str, File]) -> list[list[str]]:
 
 
 def _check_small(source: Path) -> ImageError | None:
-    """What is wrong with a file that is too small to be encoded, as far as its ends show it."""
+    """The fault of a file that is too small to be encoded, as far as both of its ends show it."""
     try:
         data = source.read_bytes()
     except OSError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -17,12 +18,14 @@ class File(NamedTuple):
     size: int
 
 
+_CONTROL = (".git", ".hg", ".svn", ".jj")
+
 Stamp: TypeAlias = tuple[int, int, int]
-"""What changes with a file: its time of change in nanoseconds, size and number."""
+"""A value that changes with a file: its time of change in nanoseconds, size and number."""
 
 
 def read(place: str) -> tuple[bytes, Stamp]:
-    """What a file holds, and its stamp. Raises OSError."""
+    """The content of a file, and its stamp. Raises OSError."""
     with open(place, "rb", buffering=0) as file:  # noqa: PTH123 - of a string, for each page
         status = os.fstat(file.fileno())
         return file.read(), (status.st_mtime_ns, status.st_size, status.st_ino)
@@ -34,18 +37,43 @@ def stamp(place: str) -> Stamp:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-def find(site: Path, path: str) -> File | str:
-    """The file of an image, or what is wrong with it. Nothing outside the site is opened.
+def below(
+    folder: str | os.PathLike[str], enters: Callable[[str], bool] = lambda _: True
+) -> Iterator[os.DirEntry[str]]:
+    """Everything in a folder, however deep, in order of names; a folder comes before its content.
 
-    `site` has no links in it.
+    Links are not followed, and `enters` is asked for each folder by its place. What cannot be read
+    is left out.
+    """
+    folders = [os.fspath(folder)]
+    while folders:  # not by recursion: folders may be thousands deep
+        try:
+            with os.scandir(folders.pop()) as items:
+                entries = sorted(items, key=lambda entry: entry.name)
+        except OSError:
+            continue
+        yield from entries
+        inside = (entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
+        folders += reversed([path for path in inside if enters(path)])
+
+
+def find(site: Path, path: str) -> File | str:
+    """The file of an image, or what is wrong with it.
+
+    Nothing outside the site, or the repository that the site is in, is opened. `site` has no links
+    in it.
     """
     place = f"{site}/{path}"
     try:
         real, status = _without_links(f"{site}", path) or _behind_links(place)
         if not real.startswith(f"{site}/"):
-            return "is a link that leaves the site; replace it by a copy"
+            root = repository(f"{site}")
+            if not root or ".." in path.split("/"):
+                return "is a link that leaves the site; replace it by a copy"
+            if not is_inside(real, root):
+                return "is a link that leaves the repository; replace it by a copy"
     except FileNotFoundError:
-        if Path(place).is_symlink():
+        if os.path.islink(place):  # noqa: PTH114 - which never raises
             return "is a broken link; mend or remove it"
         return "not found in the site; correct the address or add the file"
     except (OSError, ValueError) as error:
@@ -56,6 +84,25 @@ def find(site: Path, path: str) -> File | str:
     if status.st_size == 0:
         return "the file is empty; export the image again"
     return File(Path(real), status.st_size)
+
+
+@cache
+def repository(folder: str) -> str:
+    """The repository that a folder without links in it belongs to; '' for none.
+
+    Whoever may write there may change the site as well, so links may lead to all that is in it, but
+    for what the version control keeps for itself.
+    """
+    while folder != (folder := os.path.dirname(folder)):  # noqa: PTH120 - of strings
+        if any(os.path.exists(f"{folder}/{name}") for name in _CONTROL):  # noqa: PTH110
+            return folder
+    return ""
+
+
+def is_inside(place: str, root: str) -> bool:
+    """Whether a path without links leads into a repository's files, or those of any folder."""
+    inner = place.removeprefix(f"{root}/")
+    return inner != place and inner.partition("/")[0] not in _CONTROL
 
 
 def _without_links(site: str, path: str) -> tuple[str, os.stat_result] | None:
@@ -79,6 +126,11 @@ def _without_links(site: str, path: str) -> tuple[str, os.stat_result] | None:
 def _behind_links(place: str) -> tuple[str, os.stat_result]:
     real = os.path.realpath(place, strict=True)
     return real, os.stat(real)  # noqa: PTH116 - of a string, as above
+
+
+def is_there(site: Path, path: str) -> bool:
+    """Whether a site path is that of a file; False for what no file could be called."""
+    return os.path.isfile(f"{site}/{path}")  # noqa: PTH113 - which never raises
 
 
 def size(site: Path, path: str) -> int:
@@ -111,8 +163,3 @@ def _glob(pattern: str) -> re.Pattern[str]:
     parts = re.split(r"(\*\*/|\*\*|\*|\?)", pattern.lstrip("/"))
     meaning = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     return re.compile(anywhere + "".join(meaning.get(p, re.escape(p)) for p in parts), re.DOTALL)
-
-
-def printable(text: str) -> str:
-    """The text on one line, fit for any terminal: names may hold any bytes."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)

@@ -5,12 +5,18 @@ It is what `sitecodec report` knows of the sources, which a rewritten page does 
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from sitecodec.folders import plain
+from sitecodec.site import files
 
 NAME = "sitecodec.json"
+_LONGEST = 4096
 
 
 class File(NamedTuple):
@@ -30,6 +36,8 @@ class Entry(NamedTuple):
     bytes: int
     reason: str
     files: tuple[File, ...] = ()
+    digest: str = ""
+    """The SHA-256 of what the source held, in hexadecimal; '' if it is not known."""
 
 
 class Manifest(NamedTuple):
@@ -49,27 +57,59 @@ class Manifest(NamedTuple):
 def read(site: Path, asset_dir: str) -> Manifest:
     """The manifest of a site; an empty one if there is none that can be read."""
     try:
-        values = json.loads((site / asset_dir / NAME).read_text(encoding="utf-8"))
-        entries = tuple(
-            Entry(
-                str(item["path"]),
-                int(item["bytes"]),
-                str(item["reason"]),
-                tuple(File(**file) for file in item["files"]),
-            )
-            for item in values["images"]
-        )
-    except (OSError, ValueError, TypeError, KeyError):
+        values = json.loads(plain(site / asset_dir / NAME))
+        items = list(values["images"])
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
         return Manifest()
-    return Manifest(entries)
+    entries = []
+    for item in items:  # one that is not as it should be is left out, and no other
+        with contextlib.suppress(ValueError, TypeError, LookupError, AttributeError):
+            entries.append(_entry(item))
+    return Manifest(tuple(entries))
+
+
+def _entry(item: Any) -> Entry:  # noqa: ANN401 - of JSON
+    """An image. Raises ValueError, TypeError, LookupError or AttributeError for anything else."""
+    return Entry(
+        _path(item["path"]),
+        _number(item["bytes"]),
+        str(item["reason"])[:_LONGEST],
+        tuple(_file(**file) for file in item["files"]),
+        str(item.get("digest", ""))[:64],
+    )
+
+
+def _file(path: object, width: object, height: object, bytes: object, score: object) -> File:
+    if score is not None and (not isinstance(score, (int, float)) or not -1e4 < score < 1e4):
+        raise ValueError("not a score")
+    return File(_path(path), _number(width), _number(height), _number(bytes), score)
+
+
+def _path(value: object) -> str:
+    """A site path: what leaves the site is none. A page's URL may stand in its place."""
+    if not isinstance(value, str) or len(value) > _LONGEST or "\0" in value:
+        raise ValueError("not a path")
+    parts = value.replace(os.sep, "/").split("/")
+    if not parts[0] or ".." in parts:
+        raise ValueError("not a path in the site")
+    return value
+
+
+def _number(value: object) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 50:
+        raise ValueError("not a size")
+    return value
 
 
 def merged(site: Path, old: Manifest, new: Iterable[Entry]) -> Manifest:
     """The new entries, and those of an earlier run whose files are still there."""
     entries = {entry.path: entry for entry in new}
     for entry in old.entries:
-        kept = entry.files and all((site / file.path).is_file() for file in entry.files)
-        if kept and not entries.get(entry.path, Entry("", 0, "")).files:
+        now = entries.get(entry.path)
+        # Those without files were left alone, on pages that are not read anew.
+        paths = [file.path for file in entry.files] if entry.files else [entry.path]
+        known = now.files if now and entry.files else now
+        if not known and all(files.is_there(site, path) for path in paths):
             entries[entry.path] = entry
     return Manifest(tuple(entries[path] for path in sorted(entries)))
 
@@ -78,7 +118,8 @@ def dump(manifest: Manifest) -> bytes:
     """The manifest as JSON."""
     # A line for each image.
     lines = []
-    for path, size, reason, files in manifest.entries:
-        made = [dict(zip(File._fields, file, strict=True)) for file in files]
-        lines.append(json.dumps({"path": path, "bytes": size, "reason": reason, "files": made}))
+    for path, size, reason, made_of, digest in manifest.entries:
+        made = [dict(zip(File._fields, file, strict=True)) for file in made_of]
+        values = {"path": path, "bytes": size, "reason": reason, "files": made}
+        lines.append(json.dumps(values | ({"digest": digest} if digest else {})))
     return ('{"version": 1, "images": [\n' + ",\n".join(lines) + "\n]}\n").encode()

@@ -1,10 +1,12 @@
-"""What a build remembers of a site's pages, so that the next one need not read them as HTML.
+"""The memory of a site's pages, so that the next build need not read them as HTML.
 
-Most pages are the same from one build to the next, and finding their images and making their tags
-takes most of the time of a build that has nothing to encode. What was found on a page depends on
-its bytes, on what its images' addresses lead to, on the settings and on our code; what was put into
-it, on its images' encoded files and the templates besides. So it is remembered with all of these,
-and holds only if they are the same. It is one entry of the store for a site, read whole.
+Most pages are the same from one build to the next. Finding their images and making their tags
+takes most of the time of a build that has nothing to encode. The findings from a page depend on
+its bytes, on the files at its images' addresses, on the settings and on our code. The replacements
+in it also depend on its images' encoded files and on the templates. So all of these are
+remembered, and a memory is valid only if they are the same. The memory is one entry of the store
+for each site, read whole. It says which text goes into pages, so it counts only with a seal of
+this user's.
 """
 
 from __future__ import annotations
@@ -14,32 +16,37 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sitecodec import seal, writing
 from sitecodec.errors import StoreError
 from sitecodec.page import templates
+from sitecodec.printing import printable
 from sitecodec.settings import Settings
 from sitecodec.site import assets
-from sitecodec.site.files import File, printable
+from sitecodec.site.files import File
 from sitecodec.site.findings import Findings
-from sitecodec.site.summary import ImageRow
+from sitecodec.site.rows import ImageRow
 from sitecodec.store import Store, key
+
+MAGIC = b'{"pa'
+"""The first bytes of an entry. Entries of other kinds begin with other bytes."""
 
 
 class Record(NamedTuple):
-    """What is remembered of a page: plain values, as JSON has them."""
+    """The memory of a page, in plain values as JSON has them."""
 
     digest: str
-    """That of its bytes."""
+    """The digest of its bytes."""
 
-    findings: list[Any]
-    """What was gathered from it, as `pack` has it."""
+    findings: dict[str, Any]
+    """The findings from it, as `pack` writes them."""
 
     shown: list[str] | None
-    """The images whose tags may be replaced; None if nothing in the page may be changed at all."""
+    """The images that its tags show; None if nothing in the page may be changed at all."""
 
     sized: list[str]
     """The images in its content, whose sizes in pixels may matter."""
@@ -48,23 +55,23 @@ class Record(NamedTuple):
     """The digest of what it was offered last; '' if it has not come to that."""
 
     spans: list[tuple[int, int, str]] | None = None
-    """What was put where then; bytes that are not UTF-8 are surrogates."""
+    """The replacements that were made; bytes that are not UTF-8 are surrogates."""
 
 
 class Kept(NamedTuple):
-    """What is remembered of an image, by the store key of its outcome."""
+    """The memory of an image, by the store key of its outcome."""
 
     path: str
     """The image's path in the site, after which its files are named."""
 
     checksum: str
-    """That of the outcome in the store."""
+    """The checksum of the outcome in the store."""
 
     image: assets.Image
     row: ImageRow
 
     starts: list[int]
-    """Where in the outcome each of its files begins."""
+    """The start of each of its files in the outcome."""
 
 
 class Memory(NamedTuple):
@@ -75,32 +82,41 @@ class Memory(NamedTuple):
     """The entry that holds them; '' for none."""
 
     earlier: dict[str, Any]
-    """Those of the last build, under "pages" and "images"."""
+    """The records of the last build, under "pages" and "images"."""
 
     pages: dict[str, Record | list[Any]]
-    """Those of this one; as lists if they have not changed."""
+    """The records of this build; unchanged ones stay as raw lists."""
 
     images: dict[str, Kept | list[Any]]
 
     def recall(
-        self, name: str, digest: str, find: Callable[[str], File | str], findings: Findings
+        self,
+        name: str,
+        digest: str,
+        find: Callable[[str], File | str],
+        state: Callable[[str], str],
+        findings: Findings,
     ) -> Record | None:
-        """What is remembered of a page, if all that matters is as it was.
+        """The memory of a page, if everything that matters is unchanged.
 
-        What was gathered from it is added to `findings`; `find` is asked where its images are.
+        The findings from it are added to `findings`. `find` gives the places of its images, and
+        `state` the hashes of its style sheets and scripts.
         """
         with contextlib.suppress(AttributeError, LookupError, TypeError, ValueError):
             values = self.earlier["pages"][name]
             record = Record(*values)
-            looked = record.findings[0].items()
-            if record.digest == digest and all(_state(find(path)) == was for path, was in looked):
+            looked, linked = record.findings["looked"].items(), record.findings["linked"].items()
+            same = all(_state(find(path)) == was for path, was in looked)
+            if record.digest == digest and same and all(state(p) == was for p, was in linked):
                 findings.add(unpack(record.findings, name))
                 self.pages[name] = values
                 return record
         return None
 
-    def write(self, name: str, path: str, site: Path) -> Kept | None:
-        """Write the files of the image at `path`, whose outcome the store has under the key `name`.
+    def write(self, name: str, path: str, site: Path, folder: str) -> Kept | None:
+        """Write the files of the image at `path` into the site's `folder`.
+
+        The store has the outcome under the key `name`.
 
         Returns what they are, if it is remembered and the store still has what they hold.
         Raises SiteError.
@@ -114,7 +130,9 @@ class Memory(NamedTuple):
             found = self.store.fetch(name) if kept.path == path else None
             if found and found.checksum.hex() == kept.checksum:
                 for file, data in _files(kept, found.content):
-                    assets.write_new(f"{site}/{file}", data)
+                    if not assets.is_asset(file, folder):
+                        return None
+                    writing.write_new(f"{site}/{file}", data)
                 self.images[name] = values
                 return kept
         return None
@@ -135,15 +153,25 @@ class Memory(NamedTuple):
         """Keep what was seen, if it is not what the store has. A store may refuse to."""
         values = {"pages": self.pages, "images": self.images}
         if self.key and values != self.earlier:
-            with contextlib.suppress(StoreError):  # the images' outcomes have told
-                self.store.put(self.key, json.dumps(values).encode())
+            data = seal.sealed(self.key, json.dumps(values).encode())
+            if data is not None:
+                with contextlib.suppress(StoreError):  # the images' outcomes have told
+                    self.store.put(self.key, data)
 
 
 def of_site(settings: Settings, root: str, names: Iterable[str]) -> Memory:
-    """What is remembered of the site at `root` whose pages and style sheets have these names."""
+    """The memory of the site at `root` whose pages and style sheets have these names."""
     store = Store(settings.store)
     package = Path(__file__).parent.parent
-    code = ("page", "site", "encoding/outcome.py")
+    code = (
+        "page",
+        "site",
+        "visitors",
+        "encoding/outcome.py",
+        "formats.py",
+        "printing.py",
+        "reasons.py",
+    )
     places = [*(f"{package}/{name}" for name in code), f"{templates.builtin_folder()}"]
     if settings.templates:
         places.append(f"{settings.templates}")
@@ -154,39 +182,45 @@ def of_site(settings: Settings, root: str, names: Iterable[str]) -> Memory:
     # Where the store is and how many work at once changes no page.
     matters = repr(replace(settings, store=Path(), workers=0, templates=None))
     name = key("site", sys.version, sources, matters, root, *map(_bytes, names))
-    try:
-        earlier = json.loads(store.get(name) or b"{}")
-    except ValueError:
-        earlier = {}
-    return Memory(store, name, earlier if isinstance(earlier, dict) else {}, {}, {})
+    values = seal.unsealed(name, store.get(name) or b"")
+    return Memory(store, name, json.loads(values) if values else {}, {}, {})
 
 
-def pack(findings: Findings) -> list[Any]:
-    """What was gathered from one page, as plain values."""
-    return [
-        findings.looked,
-        {path: [row.before, row.reason] for path, row in findings.rows.items()},
-        [list(about) for about in findings.problems],
-        list(findings.uses),
-        findings.qualities,
-        sorted(findings.backgrounds),
-        sorted(findings.pinned),
-        findings.content_width,
-    ]
+def pack(findings: Findings) -> dict[str, Any]:
+    """The findings from one page, as plain values by the findings' names."""
+    return {
+        "looked": findings.looked,
+        "rows": {path: [row.before, row.reason] for path, row in findings.rows.items()},
+        "problems": [list(about) for about in findings.problems],
+        "uses": list(findings.uses),
+        "qualities": findings.qualities,
+        "backgrounds": sorted(findings.backgrounds),
+        "pinned": sorted(findings.pinned),
+        "content_width": findings.content_width,
+        "linked": findings.linked,
+        "shown": findings.shown,
+        "forms": [[*form, images] for form, images in findings.forms.items()],
+    }
 
 
-def unpack(values: list[Any], page: str) -> Findings:
-    """What `pack` has packed of the page. Raises ValueError or TypeError for anything else."""
-    looked, rows, problems, uses, qualities, backgrounds, pinned, width = values
+def unpack(values: Mapping[str, Any], page: str) -> Findings:
+    """The findings that `pack` has packed.
+
+    Raises ValueError, TypeError or LookupError for anything else.
+    """
+    rows = values["rows"].items()
     return Findings(
-        {path: ImageRow(printable(path), size, reason=why) for path, (size, why) in rows.items()},
-        {(image, message): [page] for image, message in problems},
-        {path: [page] for path in uses},
-        qualities,
-        set(backgrounds),
-        set(pinned),
-        width,
-        looked,
+        rows={path: ImageRow(printable(path), size, reason=why) for path, (size, why) in rows},
+        problems={(image, message): [page] for image, message in values["problems"]},
+        uses={path: [page] for path in values["uses"]},
+        qualities=values["qualities"],
+        backgrounds=set(values["backgrounds"]),
+        pinned=set(values["pinned"]),
+        content_width=values["content_width"],
+        looked=values["looked"],
+        linked=values["linked"],
+        shown=values["shown"],
+        forms={(form, why): images for form, why, images in values["forms"]},
     )
 
 
@@ -199,7 +233,7 @@ def _files(kept: Kept, content: bytes) -> Iterator[tuple[str, memoryview]]:
 
 
 def _state(file: File | str) -> int | str:
-    """What matters of what an address leads to: the file's size, or what is wrong with it."""
+    """The relevant state of an address's target: the file's size, or its fault."""
     return file.size if isinstance(file, File) else file
 
 

@@ -1,4 +1,4 @@
-"""What the pages of a site are to offer, and what of it matters to one page."""
+"""The offers of a site's pages, and the part of them that matters to one page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Size: TypeAlias = tuple[int, int]
 
 
 class Offers(NamedTuple):
-    """What pages are to offer. All by site path."""
+    """The files that pages offer, all by site path."""
 
     site: Path
     root: str
@@ -29,6 +29,9 @@ class Offers(NamedTuple):
     template: Callable[[], Template]
     script: str
     """The script that pages with pictures load; '' for none."""
+
+    style: str
+    """The style sheet for pages whose policies forbid styles in them."""
 
     placeholders: Mapping[str, str]
     """CSS declarations that stand in for images while they load."""
@@ -39,8 +42,21 @@ class Offers(NamedTuple):
     sizes: dict[str, Size | None]
     """Width and height of images that were looked at for them."""
 
+    backgrounds: Collection[str] = ()
+    """The images that style sheets show."""
+
     generative: bool = False
     """Whether the decoder of the payloads may invent detail, which their sources then say."""
+
+    widest: int = 0
+    """The greatest width that was asked for, 0 if it is not known."""
+
+    def is_short(self, image: assets.Image) -> bool:
+        """Whether the widest size that was asked for gained nothing: there are only smaller ones.
+
+        Then the author's own file is the widest that pages offer.
+        """
+        return image.sizes[0].width < min(image.width, self.widest)
 
     def pixels(self, path: str) -> Size | None:
         """Width and height of an image that stays as it is; None if they are not known."""
@@ -59,7 +75,8 @@ class Offers(NamedTuple):
             parts.append(path)
             if image := self.images.get(path):
                 # The names of encoded files hold hashes of their contents.
-                parts += (f"{image.width} {image.height}", self.placeholders.get(path, ""))
+                seen = path in self.backgrounds
+                parts += (f"{image.width} {image.height} {seen}", self.placeholders.get(path, ""))
                 parts += (file for size in image.sizes for file in size.files.values())
             elif path in sized:
                 parts.append(f"{path in self.left} {self.pixels(path)}")

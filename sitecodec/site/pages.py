@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from sitecodec.errors import SiteError
+from sitecodec import writing
+from sitecodec.errors import SitecodecError, SiteError
+from sitecodec.page.rules import RULES
 from sitecodec.page.splice import splice
 from sitecodec.settings import Settings
-from sitecodec.site import assets, files, memory
+from sitecodec.site import files, memory
 from sitecodec.site.files import File
 from sitecodec.site.findings import Findings
+from sitecodec.site.layout import Layouts
 from sitecodec.site.memory import Memory, Record
 from sitecodec.site.offers import Offers
 
 if TYPE_CHECKING:
     from sitecodec.site.survey import Page
     from sitecodec.site.uses import Own, Use
+
+
+_log = logging.getLogger("sitecodec")
 
 
 class Visit(NamedTuple):
@@ -30,7 +37,7 @@ class Visit(NamedTuple):
     stamp: files.Stamp
     record: Record
     page: Page | None
-    """As it was surveyed; None for one that is remembered."""
+    """The page as it was surveyed; None for a page that is remembered."""
 
 
 class Visitor(NamedTuple):
@@ -42,9 +49,20 @@ class Visitor(NamedTuple):
     known: dict[str, File | str]
     findings: Findings
     memory: Memory
+    layouts: Layouts
 
     def visit(self, name: str) -> Visit | None:
-        """Read a page or style sheet; None if there is nothing to replace in it."""
+        """Read a page or style sheet; None if there is nothing to replace in it.
+
+        Whatever is wrong with it is a problem of its own, and it stays as it is.
+        """
+        try:
+            return self._visit(name)
+        except Exception as error:  # of whatever a page may hold
+            self._note(name, error)
+            return None
+
+    def _visit(self, name: str) -> Visit | None:
         try:
             data, stamp = files.read(f"{self.site}/{name}")
         except OSError as error:
@@ -54,29 +72,40 @@ class Visitor(NamedTuple):
             return None
         digest = hashlib.sha256(data).hexdigest()
         page = None
-        record = self.memory.recall(name, digest, self._find, self.findings)
+        record = self._recall(name, digest)
         if record is None:
             own = Findings()
             page = self._survey(name, data, own)
             self.findings.add(own)
             record = Record(digest, memory.pack(own), None, [])
             if page:
-                shown: list[Use | Own] = [*page.uses, *page.others, *page.pictures]
+                shown: list[Use | Own] = [*page.uses, *page.pictures]
+                tags = [*shown, *page.others]
                 record = record._replace(
-                    shown=[use.target.path for use in page.uses],
-                    sized=[i.target.path for i in shown if i.target and i.image.in_content],
+                    shown=[item.target.path for item in shown if item.target],
+                    sized=[t.target.path for t in tags if t.target and t.image.in_content],
                 )
             self.memory.pages[name] = record
         return None if record.shown is None else Visit(name, stamp, record, page)
 
-    def rewrite(self, visit: Visit, offers: Offers, *, fresh: bool) -> bool:
+    def rewrite(self, visit: Visit, offers: Offers) -> bool:
         """Write a page or style sheet anew, if there is anything to change; returns whether it was.
 
-        If it is `fresh`, it may be written where it stands. Raises SiteError if it cannot be read
-        or written, or has changed since it was visited, and SettingsError if the template fails.
+        It is written whole or not at all. Raises SiteError if it cannot be read or written, or has
+        changed since it was visited, and SettingsError if the template fails. Whatever else happens
+        is a problem of the page's, which stays as it is.
         """
+        try:
+            return self._rewrite(visit, offers)
+        except SitecodecError:
+            raise
+        except Exception as error:  # as above
+            self._note(visit.path, error)
+            return False
+
+    def _rewrite(self, visit: Visit, offers: Offers) -> bool:
         record = visit.record
-        offered = offers.digest(record.findings[0], record.sized)
+        offered = offers.digest(record.findings["looked"], record.sized)
         if offered == record.offered and not record.spans:
             return False
         place = f"{self.site}/{visit.path}"
@@ -95,17 +124,24 @@ class Visitor(NamedTuple):
             self.memory.pages[visit.path] = record._replace(offered=offered, spans=packed)
         if new == data:
             return False
-        if fresh:
-            assets.overwrite(place, new)
-        else:
-            assets.write_file(Path(place), new)
+        if offers.style.rpartition("/")[2].encode() in new:
+            writing.write_new(f"{self.site}/{offers.style}", RULES.encode())
+        writing.replace(place, new)
         return True
+
+    def _note(self, name: str, error: Exception) -> None:
+        self.memory.pages.pop(name, None)
+        self.findings.unexpected(name, "", error)
+
+    def _recall(self, name: str, digest: str) -> Record | None:
+        return self.memory.recall(name, digest, self._find, self.layouts.state, self.findings)
 
     def _survey(self, name: str, data: bytes, findings: Findings) -> Page | None:
         from sitecodec.site import survey
 
         find = survey.survey_sheet if _is_sheet(name) else survey.survey_document
-        return find(self.site, name, data, self.root, self.settings, self.known, findings)
+        where = (self.site, self.root, self.settings)
+        return find(survey.Surroundings(*where, self.known, findings, self.layouts), name, data)
 
     def _find(self, path: str) -> File | str:
         if path not in self.known:
@@ -113,10 +149,17 @@ class Visitor(NamedTuple):
         return self.known[path]
 
 
-def names_in(site: Path, findings: Findings) -> tuple[list[str], list[str]]:
+def style_file(folder: str) -> str:
+    """Site path of the style sheet for pages whose policies forbid styles in them."""
+    return f"{folder}/style-{hashlib.sha256(RULES.encode()).hexdigest()[:12]}.css"
+
+
+def names_in(
+    site: Path, findings: Findings, left: list[str] | None = None
+) -> tuple[list[str], list[str]]:
     """Site paths of the pages and of the style sheets, each sorted.
 
-    What a killed build left of a page is removed.
+    To `left` are added the places of files that a build was writing, perhaps a killed one.
     """
     pages: list[str] = []
     sheets: list[str] = []
@@ -134,14 +177,17 @@ def names_in(site: Path, findings: Findings) -> tuple[list[str], list[str]]:
             if entry.is_dir(follow_symlinks=False):
                 inside.append(f"{path}/")
                 continue
-            if name.endswith(assets.TEMPORARY):
-                Path(entry.path).unlink(missing_ok=True)
+            if name.endswith(writing.TEMPORARY):
+                if left is not None:
+                    left.append(entry.path)
                 continue
             found = pages if name.lower().endswith((".html", ".htm")) else sheets
             if found is sheets and not _is_sheet(name):
                 continue
-            if not entry.is_symlink():
+            if entry.is_file(follow_symlinks=False):  # neither a pipe nor a device
                 found.append(path)
+            elif not entry.is_symlink():
+                continue
             elif not Path(os.path.realpath(entry.path)).is_relative_to(site):
                 message = "is a link that leaves the site; replace it by a copy"
                 findings.problem(path, "", message)
@@ -150,7 +196,7 @@ def names_in(site: Path, findings: Findings) -> tuple[list[str], list[str]]:
 
 
 def changeable(sheets: Iterable[str], settings: Settings, findings: Findings) -> list[str]:
-    """Those of the style sheets that may be changed, after all pages have been surveyed."""
+    """The style sheets that may be changed, after all pages have been surveyed."""
     return [
         name
         for name in sheets
@@ -164,7 +210,7 @@ def _is_sheet(name: str) -> bool:
 
 
 def _unchanged(place: str, stamp: files.Stamp) -> bytes:
-    """What a page still reads.
+    """The content of a page, which must be unchanged.
 
     To read it twice is faster than to hold it: memory that is new to a process takes longer.
     """

@@ -1,4 +1,4 @@
-"""What stands in an image's place until it is there: a colour or a blur, as CSS of its tag.
+"""The placeholder of an image until it has loaded: a colour or a blur, as CSS of its tag.
 
 An opaque image, once it is there, covers its own background: nothing has to be removed, and no
 script runs. Since the background takes no part in layout, nothing moves either. A transparent image
@@ -13,9 +13,8 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sitecodec import codecs
+from sitecodec import codecs, formats
 from sitecodec.errors import StoreError
-from sitecodec.payload import read_header
 from sitecodec.site import assets
 from sitecodec.store import Store, key
 
@@ -23,13 +22,13 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MOST_BYTES = 190
-"""Of the declarations; with the attribute around them, a tag grows by 200 bytes at most."""
+"""The most bytes of the declarations. With the attribute, a tag grows by 200 bytes at most."""
 
-_VERSION = "2"
+MAGIC = b"SCP1"
+
+_VERSION = "3"
 _CELLS = 10  # pixels of a blur, on its longer side
 _QUALITIES = (70, 55, 40, 30, 20, 10, 5, 0)
-# Best first. A payload is decoded: its picture is what its latents hold, at any size.
-_FORMATS = ("slat", "avif", "webp", "png", "jpeg")
 
 
 def declarations(kind: str, site: Path, image: assets.Image, store: Store) -> str:
@@ -39,45 +38,66 @@ def declarations(kind: str, site: Path, image: assets.Image, store: Store) -> st
     each image, then remembered in the store. Raises OSError if the image's smallest file cannot be
     read.
     """
-    names = [
-        (name, size.files[name])
-        for name in _FORMATS
+    # Best first. A payload is decoded: its picture is what its latents hold, at any size.
+    files = (
+        size.files[known.name]
+        for known in formats.ALL
         for size in image.sizes[::-1]
-        if name in size.files
-    ]
-    data = (site / names[0][1]).read_bytes()
+        if known.name in size.files
+    )
+    data = (site / next(files)).read_bytes()
     name = key("placeholder", _VERSION, kind, data)
-    known = store.get(name)
-    if known is None:
-        known = _compute(kind, data).encode("ascii")
+    made = store.get(name)
+    if made is None or not is_made(made):
+        made = MAGIC + _compute(kind, data)
         with contextlib.suppress(StoreError):  # whoever encoded it has told why
-            store.put(name, known)
-    return known.decode("ascii")
+            store.put(name, made)
+    return _css(made)
 
 
-def _compute(kind: str, data: bytes) -> str:
-    """The declarations for a payload or image file."""
+def is_made(entry: bytes) -> bool:
+    """Whether an entry of the store is one of ours: nothing, a colour, or a small picture."""
+    if not entry.startswith(MAGIC):
+        return False
+    picture = entry[len(MAGIC) :]
+    if len(picture) in (0, 3):
+        return True
+    return picture[:4] == b"RIFF" and picture[8:12] == b"WEBP" and len(_css(entry)) <= MOST_BYTES
+
+
+def _css(entry: bytes) -> str:
+    """The declarations. Pages get them, so their text is none that a cache has kept."""
+    picture = entry[len(MAGIC) :]
+    if len(picture) <= 3:
+        return f"background:#{picture.hex()}" if picture else ""
+    data = base64.b64encode(picture).decode("ascii")
+    return f"background:url(data:image/webp;base64,{data})0/100% 100% content-box"
+
+
+def _compute(kind: str, data: bytes) -> bytes:
+    """The colour or small picture that stands for a payload or image file."""
     from PIL import Image
 
-    if data.startswith(b"SLAT"):
-        pixels = codecs.get(read_header(data).codec).decode(data)
-        picture = Image.fromarray(pixels)
+    if formats.SLAT.is_of(data):
+        pixels = codecs.decode(data)
     else:
-        picture = Image.open(io.BytesIO(data))
+        from sitecodec.encoding import encoders
+
+        pixels = encoders.decode(data)
+    picture = Image.fromarray(pixels)
     if picture.has_transparency_data:
-        return ""
+        return b""
     picture = picture.convert("RGB")
     return _colour(picture) if kind == "colour" else _blur(picture)
 
 
-def _colour(picture: Image.Image) -> str:
+def _colour(picture: Image.Image) -> bytes:
     from PIL import Image
 
-    red, green, blue = picture.resize((1, 1), Image.Resampling.BOX).tobytes()
-    return f"background:#{red:02x}{green:02x}{blue:02x}"
+    return picture.resize((1, 1), Image.Resampling.BOX).tobytes()
 
 
-def _blur(picture: Image.Image) -> str:
+def _blur(picture: Image.Image) -> bytes:
     """A picture of a few pixels, which browsers enlarge smoothly; the best that is short enough."""
     from PIL import Image
 
@@ -87,8 +107,6 @@ def _blur(picture: Image.Image) -> str:
     for quality in _QUALITIES:
         buffer = io.BytesIO()
         small.save(buffer, "WEBP", quality=quality, method=6)
-        data = base64.b64encode(buffer.getvalue()).decode("ascii")
-        css = f"background:url(data:image/webp;base64,{data})0/100% 100% content-box"
-        if len(css) <= MOST_BYTES:
-            return css
+        if is_made(MAGIC + buffer.getvalue()):
+            return buffer.getvalue()
     return _colour(picture)

@@ -1,63 +1,71 @@
-"""What to change in a page or style sheet of a built site, so that it offers the encoded files."""
+"""The changes to a page or style sheet of a built site that make it offer the encoded files."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import TypeAlias
 
-from sitecodec.page import css, markup, srcset, urls
-from sitecodec.site import files
+from sitecodec import formats
+from sitecodec.formats import Format, Role
+from sitecodec.page import css, html, markup, priority, srcset, urls
+from sitecodec.site import files, preloads
+from sitecodec.site.assets import Asset
 from sitecodec.site.offers import CONTENT_WIDTH, Offers, Size
 from sitecodec.site.survey import Page
 from sitecodec.site.uses import Candidate, Own, Use
 
-# Best first: the order of the <source> elements.
-_MIME_TYPES = {"slat": "image/x-sitecodec", "avif": "image/avif", "webp": "image/webp"}
-_FALLBACKS = {"jpeg": "image/jpeg", "png": "image/png"}
-_LARGE = 5_000  # pixels: a badge before the first picture of a page is not what visitors wait for
 _PIXELS = re.compile(r"([1-9]\d{0,4})(?:px)?", re.ASCII)
 
 Span: TypeAlias = tuple[int, int, bytes]
-"""What to put in place of the bytes from one offset to another."""
+"""A replacement of the bytes from one offset to another."""
 
 
 def spans(offers: Offers, page: Page, data: bytes) -> list[Span]:
-    """What to change in a page or style sheet that reads `data`.
+    """The changes to a page or style sheet whose content is `data`.
 
     Raises SettingsError if the template fails.
     """
     outside, inside = _images(offers, page, data)
+    links = list(preloads.spans(offers, page, data, [*outside, *inside]))
     if any(b"data-sitecodec" in new for _, _, new in outside):
-        script = ""
+        rooted = next((use.target.rooted for use in page.uses), False)
+        script = style = ""
         if offers.script and any(b"<source" in new for _, _, new in (*outside, *inside)):
-            rooted = next((use.target.rooted for use in page.uses), False)
             script = urls.to_url(offers.script, page.base, offers.root, rooted=rooted)
-        outside = markup.with_head(data, page.head_end, outside, script)
-    return [*outside, *inside, *_css(offers, page, data)]
+        if page.allowed.style_file and not page.allowed.style:
+            style = urls.to_url(offers.style, page.base, offers.root, rooted=rooted)
+        if page.allowed.style or style:
+            script = script if page.allowed.script_file else ""
+            allowed = page.allowed.script and page.allowed.data_images
+            printing = allowed and any(b"srcset" in new for _, _, new in outside)
+            outside = markup.with_head(
+                data, page.head_end, outside, script, style, printing=printing
+            )
+    return [*outside, *inside, *links, *_css(offers, page, data)]
 
 
 def _images(offers: Offers, page: Page, data: bytes) -> tuple[list[Span], list[Span]]:
-    """What to put in place of images, and what to change inside the author's pictures."""
+    """The replacements of images, and the changes inside the author's pictures."""
     found: list[Use | Own] = [*page.uses, *page.others, *page.pictures]
     found.sort(key=lambda item: item.image.start)
     sizes = [_size(offers, item) for item in found]
-    first = len(found)
-    if not page.again:  # or it was found then
-        large = (n for n, item in enumerate(found) if _is_large(item, sizes[n]))
-        first = next(large, first)
+    order = _order(page, data, found, sizes)
     outside: list[Span] = []
     inside: list[Span] = []
-    for number, (item, size) in enumerate(zip(found, sizes, strict=True)):
-        image, position = item.image, {"first": number == first, "lazy": number > first}
+    for item, size, (first, lazy) in zip(found, sizes, order, strict=True):
+        image, position = item.image, {"first": first, "lazy": lazy}
         if isinstance(item, Own):
-            inside += _own(offers, page, data, item, size, **position)
+            inside += _own(offers, page, data, item, **position)
         elif picture := _picture(offers, page, item, size):
-            new = markup.render(offers.template(), data, image, picture, **position)
+            template = offers.template()
+            new = markup.render(
+                template, data, image, picture, item.layout, priority.Position(**position)
+            )
             outside.append((image.start, image.end, new))
         elif image.in_content and not page.again and item.target.path in offers.left:
-            new = markup.sized(data, image, size, **position)
+            new = markup.sized(data, image, item.layout, **position)
             outside.append((image.start, image.end, new))
     return outside, inside
 
@@ -67,7 +75,6 @@ def _own(
     page: Page,
     data: bytes,
     own: Own,
-    size: Size | None,
     *,
     first: bool,
     lazy: bool,
@@ -79,7 +86,7 @@ def _own(
             yield tag.start, tag.start, markup.more_sources(data, tag, sources)
     image = own.image
     if image.in_content and not page.again:
-        new = markup.sized(data, image, size, first=first, lazy=lazy)
+        new = markup.sized(data, image, own.layout, first=first, lazy=lazy)
         yield image.start, image.end, new
 
 
@@ -91,31 +98,44 @@ def _sources(
     But a small one that was not worth it can be left out, if the next larger one is no larger file.
     """
     sources = []
-    for name, mime in _MIME_TYPES.items():
+    for offered in (*((known,) for known in formats.apart()), formats.modern()):
         made: list[srcset.Candidate] = []
+        used: set[Format] = set()
         least: dict[str, float] = {}  # what a browser loads in place of smaller candidates
         for candidate in sorted(candidates, key=lambda c: -c.number):
             path, unit = candidate.target.path, candidate.unit
             image = offers.images.get(path)
-            if image is None or name not in image.sizes[0].files:
+            best = _first(image.sizes[0], offered) if image else None
+            if image is None or best is None or offers.is_short(image):
                 if files.size(offers.site, path) < least.get(unit, math.inf):
                     break
                 continue
+            used.add(best)
             widest = image.sizes[0]
-            least[unit] = widest.bytes[name]
-            url = _url(offers, base, candidate.target, widest.files[name])
+            least[unit] = widest.bytes[best.name]
+            url = _url(offers, base, candidate.target, widest.files[best.name])
             # The descriptor says how large an image is shown, which must not change.
             number = candidate.number * widest.width / image.width
             number = round(number) if unit == "w" else number
             made.append(srcset.Candidate(url, number, unit or ("x" if number != 1 else "")))
         else:
-            sources.append(markup.Source(mime, srcset.join(made[::-1]), 0, 0, sizes))
+            sources.append(markup.Source(_type(used), srcset.join(made[::-1]), 0, 0, sizes))
     # A payload needs the other file of its stem: it is by that that a browser asks for it.
-    return sources if any(s.type != _MIME_TYPES["slat"] for s in sources) else []
+    return sources if any(s.type != formats.SLAT.mime for s in sources) else []
+
+
+def _first(asset: Asset, offered: Iterable[Format]) -> Format | None:
+    """The first of these formats that an image has in one width, None if it has none."""
+    return next((known for known in offered if known.name in asset.files), None)
+
+
+def _type(used: Collection[Format]) -> str:
+    """The type of a `<source>` of such files."""
+    return next(known.mime for known in formats.ALL if known in used)
 
 
 def _picture(offers: Offers, page: Page, use: Use, size: Size | None) -> markup.Picture | None:
-    """What to show in place of an `<img>`; None if there is nothing for it."""
+    """The picture in place of an `<img>`; None if there is nothing for it."""
     base, path = page.base, use.target.path
     if use.candidates:
         sources = _sources(offers, base, use.candidates, use.image.get("sizes") or "")
@@ -124,52 +144,68 @@ def _picture(offers: Offers, page: Page, use: Use, size: Size | None) -> markup.
     image = offers.images.get(path)
     if image is None:
         return None
-    width = page.content_width or CONTENT_WIDTH
-    display = markup.display_width(use.image, image.width, width)
-    made = image.sizes if display else image.sizes[:1]
-    several = len(made) > 1
-    own = use.image.get("sizes")
-    text = (own or markup.sizes(display)) if display and several else ""
+    layout = use.layout
+    short = offers.is_short(image)
+    several = not layout.whole and use.image.get("sizes") is None
+    if short and not several:
+        return None
+    several = several and (short or len(image.sizes) > 1)
+    made = image.sizes if several else image.sizes[:1]
+    text = layout.sizes if several else ""
+    # Without `sizes`, the density says how large an image is by itself, which must not change.
+    density = made[0].width / (layout.natural or (image.width, 0))[0]
 
-    def candidates(*formats: str) -> list[srcset.Candidate]:
+    own_file = srcset.Candidate(_url(offers, base, use.target, path), image.width, "w")
+
+    def candidates(offered: Iterable[Format]) -> list[srcset.Candidate]:
+        unit = "w" if several else "x" if density != 1 else ""
         return [
             srcset.Candidate(
-                _url(offers, base, use.target, asset.files[name]),
-                asset.width,
-                "w" if several else "",
+                _url(offers, base, use.target, asset.files[best.name]),
+                asset.width if several else density,
+                unit,
             )
             for asset in made
-            for name in formats
-            if name in asset.files
+            if (best := _first(asset, offered))
         ]
 
     widest = made[0]
-    fallback = next((widest.files[name] for name in _FALLBACKS if name in widest.files), None)
-    fallbacks = candidates(*_FALLBACKS)
+    plain = None if short else _first(widest, formats.fallbacks())
+    fallback = widest.files[plain.name] if plain else None
+    fallbacks = candidates(formats.fallbacks())
     if fallback is None:  # the author's own file is the widest of them
-        own_url = _url(offers, base, use.target, path)
-        fallbacks.insert(0, srcset.Candidate(own_url, image.width, "w"))
-    return markup.Picture(
-        # A browser takes the first type that it knows, so each has to have the full width.
-        sources=tuple(
-            markup.Source(
-                mime,
-                srcset.join(found),
-                widest.width,
-                widest.height,
-                text,
-                generative=offers.generative and name == "slat",
+        fallbacks.insert(0, own_file if several else own_file._replace(number=1, unit=""))
+    sources = []
+    for only in formats.apart():
+        if found := candidates([only]):
+            generative = offers.generative and Role.PAYLOAD in only.roles
+            size = widest.width, widest.height
+            sources.append(
+                markup.Source(only.mime, srcset.join(found), *size, text, generative=generative)
             )
-            for name, mime in _MIME_TYPES.items()
-            if (found := candidates(name)) and (name in widest.files or name == "slat")
-        ),
+    together = formats.together()
+    used = {known for asset in made if (known := _first(asset, together))}
+    # Of a picture that no WebP can hold, the PNG is what browsers are to take first.
+    if any(Role.SOURCE in known.roles for known in used) and (short or _first(widest, together)):
+        found = [own_file] * short + candidates(together)
+        size = (image.width, image.height) if short else (widest.width, widest.height)
+        sources.append(markup.Source(_type(used), srcset.join(found), *size, text))
+    return markup.Picture(
+        sources=tuple(sources),
         src=_url(offers, base, use.target, fallback) + use.target.fragment if fallback else None,
         width=image.width,
         height=image.height,
-        srcset=srcset.join(fallbacks) if several and len(fallbacks) > 1 else "",
+        srcset=srcset.join(fallbacks) if len(fallbacks) > 1 or fallbacks[0].unit == "x" else "",
         sizes=text,
-        placeholder=offers.placeholders.get(path, ""),
+        placeholder=_placeholder(offers, page, path),
     )
+
+
+def _placeholder(offers: Offers, page: Page, path: str) -> str:
+    """The declarations that stand in for an image, if the page's policies let them through."""
+    text = offers.placeholders.get(path, "")
+    shown = page.allowed.data_images or "data:" not in text
+    return text if page.allowed.style_attributes and shown else ""
 
 
 def _size(offers: Offers, item: Use | Own) -> Size | None:
@@ -198,18 +234,32 @@ def _depends(own: Own) -> bool:
     return any(source.get("media") for source in own.image.sources or ())
 
 
-def _is_large(item: Use | Own, size: Size | None) -> bool:
-    """Whether an image may be the largest that a visitor sees first."""
-    if not item.image.in_content or (item.target and item.target.fragment == "#only-dark"):
-        return False
-    width, height = (_PIXELS.fullmatch(item.image.get(n) or "") for n in ("width", "height"))
-    if width and height:
-        return int(width[1]) * int(height[1]) >= _LARGE
-    if width and size:
-        return int(width[1]) ** 2 * size[1] // size[0] >= _LARGE
-    if size:
-        return size[0] * size[1] >= _LARGE
-    return isinstance(item, Own) or bool(item.candidates)
+def _order(
+    page: Page, data: bytes, found: list[Use | Own], sizes: list[Size | None]
+) -> list[priority.Position]:
+    """How each image is to be loaded: the one that visitors wait for first, others when near."""
+    if page.again:  # or it was found then
+        return [priority.Position(first=False, lazy=False)] * len(found)
+    seen = []
+    for item, size in zip(found, sizes, strict=True):
+        most = min(page.content_width or CONTENT_WIDTH, item.layout.pixels)
+        width, height = _shown(item.image, size, most)
+        address = item.image.get("src") or ""
+        preloaded = preloads.is_preloaded(page, item)
+        seen.append(priority.Seen(item.image, address, width, height, preloaded))
+    return priority.positions(data, seen)
+
+
+def _shown(image: html.Image, size: Size | None, most: float) -> tuple[float, float]:
+    """How large an image is shown, in CSS pixels, as far as its tag says; zeros if that is open."""
+    ratio = size[1] / size[0] if size else 0
+    width, height = (_PIXELS.fullmatch(image.get(n) or "") for n in ("width", "height"))
+    shown: tuple[float, float] = size or (0, 0)
+    if width:
+        shown = float(width[1]), float(height[1]) if height else float(width[1]) * ratio
+    elif height and ratio:
+        shown = float(height[1]) / ratio, float(height[1])
+    return shown if shown[0] <= most else (most, shown[1] * most / shown[0])
 
 
 def _css(offers: Offers, page: Page, data: bytes) -> Iterator[Span]:
@@ -218,15 +268,15 @@ def _css(offers: Offers, page: Page, data: bytes) -> Iterator[Span]:
     def image_set(address: str) -> str | None:
         target = urls.resolve(address, page.base, offers.root)
         image = offers.images.get(target.path) if isinstance(target, urls.Target) else None
-        if image is None or isinstance(target, str):
+        if image is None or isinstance(target, str) or offers.is_short(image):
             return None
         widest = image.sizes[0]
         made = [
-            (_url(offers, page.base, target, widest.files[name]), f" type('{mime}')")
-            for name, mime in (_MIME_TYPES | _FALLBACKS).items()
-            if name in widest.files and name != "slat"
+            (_url(offers, page.base, target, widest.files[known.name]), f" type('{known.mime}')")
+            for known in formats.conventional()
+            if known.name in widest.files
         ]
-        if not any(name in widest.files for name in _FALLBACKS):
+        if not _first(widest, formats.fallbacks()):
             if widest.width != image.width:
                 return None
             made.append((_url(offers, page.base, target, target.path), ""))
@@ -237,6 +287,8 @@ def _css(offers: Offers, page: Page, data: bytes) -> Iterator[Span]:
 
     for part in page.css:
         style = part.style
+        if style and not page.allowed.restyling:
+            continue
         text = style.text if style else data.decode("utf-8", "surrogateescape")
         new = css.offer(text, part.backgrounds, image_set)
         if new == text:

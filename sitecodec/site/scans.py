@@ -1,26 +1,17 @@
-"""What there is to know of a page from its bytes alone."""
+"""The facts about a page that its bytes alone tell."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from sitecodec.page import html
+from sitecodec.page import html, themes
 from sitecodec.page.html import Document, Style
-
-# How wide themes show an image on a common screen, by a class that all their pages have: Material
-# (and Zensical), readthedocs, mkdocs.
-_THEMES = ((b"md-content", 760), (b"wy-nav-content", 750), (b'class="col-md-9" role="main"', 966))
-# Material gives the content the room of a side bar that a page hides.
-_HIDDEN_SIDE_BAR = re.compile(rb'class="md-sidebar md-sidebar--(?:prim|second)ary"[^>]*?\shidden')
-_SIDE_BAR_WIDTH = 266
-
-_PINNED = re.compile(rb"<(?i:link)\s[^>]*?\b(?i:integrity)\b[^>]*>")
-_SHEET_NAME = re.compile(rb"([^/\"'=\s]+\.(?i:css))")
+from sitecodec.page.tokens import plain_tags
 
 
 class Scan(NamedTuple):
-    """What the bytes of a page say."""
+    """The facts about a page that its bytes tell."""
 
     document: Document
     styles: tuple[Style, ...]
@@ -32,19 +23,25 @@ class Scan(NamedTuple):
     """How wide, in CSS pixels, the theme shows an image at most; 0 if it is not known."""
 
     page_width: int
-    """The same on this very page."""
+    """The content width of this very page."""
+
+    content: tuple[str, int] | None
+    """A class of the theme's element for content, and `page_width`; None if it is not known."""
 
 
 def scan(data: bytes) -> Scan:
     """Read a page. Never fails."""
-    links = _PINNED.findall(data) if b"integrity" in data else ()
-    pinned = (name.decode("latin-1") for link in links for name in _SHEET_NAME.findall(link))
-    width = content_width(data)
-    room = _SIDE_BAR_WIDTH * len(_HIDDEN_SIDE_BAR.findall(data)) if width else 0
+    pinned = _pinned(data) if b"integrity" in data else ()
+    theme = themes.of_page(data)
+    width, page_width = (theme.width, theme.page_width(data)) if theme else (0, 0)
+    content = (theme.content, page_width) if theme else None
     styles = tuple(html.styles(data))
-    return Scan(html.scan(data), styles, tuple(pinned), width, width + room)
+    return Scan(html.scan(data), styles, tuple(pinned), width, page_width, content)
 
 
-def content_width(page: bytes) -> int:
-    """How wide, in CSS pixels, the theme of a page shows an image at most; 0 if not known."""
-    return next((width for mark, width in _THEMES if mark in page), 0)
+def _pinned(data: bytes) -> Iterator[str]:
+    for link in plain_tags(data, "link"):
+        if link.get("integrity") is not None:
+            name = (link.get("href") or "").partition("?")[0].partition("#")[0].rpartition("/")[2]
+            if name.lower().endswith(".css"):
+                yield name

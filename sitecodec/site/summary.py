@@ -1,70 +1,22 @@
-"""What a build did: figures, problems, and the short table that is printed at its end."""
+"""The summary of a build: figures, problems, and the short table that is printed at its end."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+from sitecodec import formats
+from sitecodec.printing import clipped, columns, count, size_text
+from sitecodec.reasons import Reason
+from sitecodec.site.rows import ImageRow, Problem
+
+if TYPE_CHECKING:
+    pass
 
 _WIDTH = 80
-_NAME = 40
 _ROWS = 12
 _REASONS = 16
-
-
-class Problem(NamedTuple):
-    """An image that could not be taken, or a page that could not be read (`image` is '' then)."""
-
-    page: str
-    """The page's path in the site; the first one where several show the image."""
-
-    image: str
-    """The image's path in the site, or its URL as the page writes it."""
-
-    message: str
-
-    def __str__(self) -> str:
-        """One line: page, image, what is wrong and what to do."""
-        return ": ".join(part for part in (self.page, self.image, self.message) if part)
-
-
-class ImageRow(NamedTuple):
-    """One image of the site. The sizes are in bytes; None where there is no such file."""
-
-    path: str
-    """Path in the site, or the URL of an image that is not part of it."""
-
-    before: int
-    """Size of the source; 0 for one that is not part of the site."""
-
-    jpeg: int | None = None
-    avif: int | None = None
-    payload: int | None = None
-
-    reason: str = ""
-    """Why there is no payload, or why the image was left alone; '' if there is a payload."""
-
-    @property
-    def encoded(self) -> bool:
-        """Whether pages now offer other files than the source."""
-        return self.avif is not None or self.payload is not None
-
-    @property
-    def after(self) -> int:
-        """What a visitor's browser fetches at best: the payload, else the AVIF, else the source."""
-        best = self.avif if self.payload is None else self.payload
-        return self.before if best is None else best
-
-    @property
-    def after_avif(self) -> int:
-        """What a browser without the service worker fetches."""
-        best = self.jpeg if self.avif is None else self.avif
-        return self.before if best is None else best
-
-    @property
-    def after_jpeg(self) -> int:
-        """What a browser that knows neither payload nor AVIF fetches."""
-        return self.before if self.jpeg is None else self.jpeg
 
 
 class Summary(NamedTuple):
@@ -84,8 +36,20 @@ class Summary(NamedTuple):
     worker: str = ""
     """Whether the site got the service worker and why, in a line or two."""
 
+    unwrapped: tuple[ImageRow, ...] = ()
+    """The encoded images of tags that got a `srcset` and no `<picture>`, and why."""
+
+    unheld: tuple[ImageRow, ...] = ()
+    """The encoded images of tags that no space is reserved for, and why."""
+
+    held: int = 0
+    """How many tags of encoded images have their space reserved."""
+
     hosting: tuple[str, ...] = ()
-    """What the host's set-up still needs for it, a line each."""
+    """The remaining needs of the host's set-up for it, a line each."""
+
+    added: tuple[int, int] = (0, 0)
+    """How many files sitecodec's folder in the site has, the worker counted, and their bytes."""
 
     @property
     def encoded(self) -> tuple[ImageRow, ...]:
@@ -111,37 +75,61 @@ class Summary(NamedTuple):
 def table(summary: Summary) -> str:
     """The summary as text of at most 80 columns: sizes, then what was left alone and why."""
     rows = sorted(summary.encoded, key=lambda row: (row.after - row.before, row.path))
+    remote = sum(row.reason == Reason.REMOTE for row in summary.left_alone)
     lines = [
-        f"sitecodec: {_count(len(rows), 'image')} encoded, {len(summary.left_alone)} left alone, "
-        f"{_count(len(summary.problems), 'problem')}; "
-        f"{summary.rewritten} of {_count(summary.pages, 'page')} rewritten"
+        f"sitecodec: {count(len(rows), 'image')} encoded, "
+        f"{len(summary.left_alone) - remote} left alone, "
+        f"{count(len(summary.problems), 'problem')}; "
+        f"{summary.rewritten} of {count(summary.pages, 'page')} rewritten"
     ]
+    # Without a worker there are no payloads, so there is nothing to say of each image's.
+    titles = ("before", "fallback", "/".join(f.label for f in formats.modern()), "payload")
+    number = len(titles) if any(row.payload for row in rows) else len(titles) - 1
     if rows:
-        lines += ["", columns("image", ("before", "jpeg", "avif", "payload"))]
+        lines += ["", columns("image", titles[:number])]
         shown = rows if len(rows) <= _ROWS else rows[: _ROWS - 1]
-        lines += [
-            columns(row.path, map(size_text, (row.before, row.jpeg, row.avif, row.payload)))
-            for row in shown
-        ]
+        lines += [columns(row.path, map(size_text, _cells(row)[:number])) for row in shown]
         if len(shown) < len(rows):
             rest = rows[len(shown) :]
-            lines.append(columns(f"... and {len(rest)} more", map(size_text, _sums(rest))))
-        sums = _sums(rows)
+            lines.append(columns(f"... and {len(rest)} more", map(size_text, _sums(rest)[:number])))
+        sums = _sums(rows)[:number]
         lines += [
             columns("total that a visitor loads", map(size_text, sums)),
             columns("", (f"{100 * n / max(1, sums[0]):.1f} %" for n in sums)),
         ]
     lines += _reasons("left alone", summary.left_alone)
-    lines += _reasons("no payload, only AVIF", [r for r in rows if r.payload is None])
+    if number == len(titles):
+        lines += _reasons("no payload", [r for r in rows if r.payload is None])
+    lines += _reasons("with a srcset instead of <picture>", summary.unwrapped)
+    if summary.unheld:
+        title = f"space reserved for {count(summary.held, 'image tag')}, and not for these"
+        lines += _reasons(title, summary.unheld)
     if summary.worker:
         lines += ["", *textwrap.wrap(summary.worker, _WIDTH)]
     for note in summary.hosting:
         lines += textwrap.wrap(f"host: {note}", _WIDTH, subsequent_indent="  ")
+    if rows:
+        lines += textwrap.wrap(_deploy(summary), _WIDTH, subsequent_indent="  ")
     return "\n".join(line.rstrip() for line in lines)
 
 
+def _deploy(summary: Summary) -> str:
+    """The weight that the build has added to the site's folder, in words."""
+    number, size = summary.added
+    return (
+        f"deploy: {count(number, 'file')}, {size_text(size)}, beside the originals"
+        f" ({size_text(summary.before)}); 'originals: drop' removes those that no page names"
+    )
+
+
+def _cells(row: ImageRow) -> tuple[int | None, ...]:
+    return row.before, row.fallback, row.modern, row.payload
+
+
 def _sums(rows: Iterable[ImageRow]) -> list[int]:
-    columns = zip(*((r.before, r.after_jpeg, r.after_avif, r.after) for r in rows), strict=True)
+    columns = zip(
+        *((r.before, r.after_fallback, r.after_modern, r.after) for r in rows), strict=True
+    )
     return [sum(column) for column in columns]
 
 
@@ -157,9 +145,9 @@ def _reasons(title: str, rows: Iterable[ImageRow]) -> list[str]:
     for kind, group in ordered[:_REASONS]:
         details = {row.reason for row in group if row.reason}
         reason = details.pop() if len(details) == 1 else kind
-        lead = f"  {len(group):>4}  {_clip(reason, 30):<30}  "
+        lead = f"  {len(group):>4}  {clipped(reason, 30):<30}  "
         listed = ", ".join(row.path for row in group)
-        lines.append(lead + _clip(listed, _WIDTH - len(lead)))
+        lines.append(lead + clipped(listed, _WIDTH - len(lead)))
     if len(ordered) > _REASONS:
         lines.append(f"        ... and {len(ordered) - _REASONS} more reasons")
     return lines
@@ -169,33 +157,3 @@ def _kind(reason: str) -> str:
     """A reason without its figures: 'AVIF is smaller' of 'AVIF is smaller: 1.2 kB < 1.3 kB'."""
     kind = reason.partition(":")[0]
     return kind.rpartition(" (")[0] if kind.count("(") > kind.count(")") else kind
-
-
-def columns(name: str, cells: Iterable[str]) -> str:
-    """A line of a table: a name, shortened from its start, and right-aligned cells."""
-    return f"{_clip_start(name, _NAME):<{_NAME}}" + "".join(f"{cell:>10}" for cell in cells)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _clip(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 3] + "..."
-
-
-def _clip_start(text: str, width: int) -> str:
-    """The end of a path says more than its beginning."""
-    return text if len(text) <= width else "..." + text[3 - width :]
-
-
-def size_text(number: int | None) -> str:
-    """A size in B, kB or MB; '-' for none."""
-    if number is None:
-        return "-"
-    if number < 1000:
-        return f"{number} B"
-    scaled, unit = number / 1e3, "kB"
-    if scaled >= 999.95:
-        scaled, unit = scaled / 1e3, "MB"
-    return f"{scaled:.1f} {unit}"

@@ -1,19 +1,30 @@
-"""What the tags and the CSS of one page show, and which of it is ours to encode."""
+"""The images that the tags and the CSS of one page show, and the ones that may be encoded."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from sitecodec import formats
 from sitecodec.errors import SettingsError
-from sitecodec.page import css, html, srcset, urls
+from sitecodec.page import css, html, lazy, srcset, urls
+from sitecodec.page.layout import Layout
+from sitecodec.page.policy import Allowed
+from sitecodec.reasons import Reason
 from sitecodec.settings import Settings
 from sitecodec.site import assets, files
 from sitecodec.site.files import File
 from sitecodec.site.findings import Findings
+from sitecodec.site.layout import Layouts
+from sitecodec.site.page_layout import PageLayout
 
+_SEVERAL = "it has several sizes"
 # What a `<source>` may be made of by its type; others are as good as what we would add.
-_REPLACEABLE = ("", "image/jpeg", "image/jpg", "image/png", "image/webp")
+_REPLACEABLE = ("", "image/jpg", *(known.mime for known in formats.ALL if known.taken))
+
+
+_POLICY = "its page's policy forbids styles"
 
 
 class Candidate(NamedTuple):
@@ -31,7 +42,9 @@ class Use(NamedTuple):
     target: urls.Target
 
     candidates: tuple[Candidate, ...] = ()
-    """Those of its own srcset, which then stand for its source."""
+    """The candidates of its own srcset, which then replace its source."""
+
+    layout: Layout = Layout()
 
 
 class Own(NamedTuple):
@@ -40,6 +53,7 @@ class Own(NamedTuple):
     image: html.Image
     target: urls.Target | None
     offers: tuple[tuple[html.Tag | html.Image, tuple[Candidate, ...]], ...]
+    layout: Layout = Layout()
 
 
 class Look(NamedTuple):
@@ -52,61 +66,109 @@ class Look(NamedTuple):
     settings: Settings
     known: dict[str, File | str]
     findings: Findings
+    layouts: Layouts
+    layout: Callable[[], PageLayout]
+    allowed: Allowed = Allowed()
 
     def image(self, image: html.Image) -> Use | None:
-        """What an `<img>` outside a `<picture>` shows, if that may be changed."""
+        """The use of an image by an `<img>` outside a `<picture>`, if it may be changed."""
         target = self._target(image.get("src") or "")
         if target is None or self._opted_out(image, target.path):
             return None
-        file = self._file(target.path)
+        file = self.file(target.path)
         if isinstance(file, str):
             self.findings.problem(self.page, target.path, file)
             return None
-        if is_vector(target.path):
-            self.findings.leave(target.path, file.size, "vector (SVG)")
-            return Use(image, target)
-        if any(a.name in ("data-src", "data-srcset", "data-lazy-src") for a in image.attributes):
+        if lazy.loaded_by_script(image):
             self.findings.leave(target.path, file.size, "loaded by a script")
             return None
+        layout = self._of(image, self.layouts.natural(target.path))
+        if is_vector(target.path):
+            self.findings.leave(target.path, file.size, "vector (SVG)")
+            return Use(image, target, layout=layout) if layout.form != "off" else None
         candidates: tuple[Candidate, ...] = ()
         if own := image.get("srcset"):
             candidates = self._candidates(own, image.get("src"))
             if not candidates:
                 self.findings.leave(target.path, file.size, "has its own srcset")
                 return None
+        if candidates and layout.form == "img":
+            layout = layout._replace(form="off")
+        if layout.form == "off":
+            self.findings.leave(target.path, file.size, layout.why)
+            return None
+        if candidates:
+            layout = self._without_size(layout, target, candidates)
         paths = [c.target.path for c in candidates] or [target.path]
         if not self._note(image, target.path, paths):
             return None
-        return Use(image, target, candidates)
+        for path in paths:
+            self.findings.show(path, layout)
+        return Use(image, target, candidates, layout)
 
     def picture(self, image: html.Image) -> Own | None:
-        """What a `<picture>` of the author's shows, if something may be added to it."""
+        """The offers of the author's `<picture>`, if something may be added to it."""
         target = self._target(image.get("src") or "")
         if target and self._opted_out(image, target.path):
             return None
-        file = self._file(target.path) if target else ""
+        file = self.file(target.path) if target else ""
         if target and isinstance(file, str):
             self.findings.problem(self.page, target.path, file)
             return None
-        offers: list[tuple[html.Tag | html.Image, tuple[Candidate, ...]]] = []
+        if lazy.loaded_by_script(image):
+            self._leave(target, file, "loaded by a script")
+            return None
+        offers = list(self._offers(image, target))
+        layout = self._of(image, self.layouts.natural(target.path) if target else None)
+        if layout.form == "off":
+            self._leave(target, file, layout.why)
+            return None
+        paths = [c.target.path for _, candidates in offers for c in candidates]
+        if not self._note(image, target.path if target else "", paths):
+            return None
+        if not offers:
+            self._leave(target, file, "inside a <picture>")
+        if image.sources is None:
+            return None
+        if target:
+            known = tuple(c for _, candidates in offers for c in candidates)
+            layout = self._without_size(layout, target, known)
+        if len(image.sources) > sum(isinstance(tag, html.Tag) for tag, _ in offers):
+            layout = layout._replace(unheld=_SEVERAL, sized=False)
+        for path in paths:
+            self.findings.show(path, layout)
+        return Own(image, target, tuple(offers), layout)
+
+    def _leave(self, target: urls.Target | None, file: File | str, reason: str) -> None:
+        """Note that an image, if it is there, stays as it is."""
+        if target and isinstance(file, File):
+            self.findings.leave(target.path, file.size, reason)
+
+    def _offers(
+        self, image: html.Image, target: urls.Target | None
+    ) -> Iterator[tuple[html.Tag | html.Image, tuple[Candidate, ...]]]:
+        """The tags of a `<picture>` before which sources may be put, with what each offers."""
         covered = image.sources is None
         for source in image.sources or ():
             mime = (source.get("type") or "").strip().lower()
             if mime in _REPLACEABLE:
                 found = self._candidates(source.get("srcset") or "")
-                offers += [(source, found)] if found else []
+                if found:
+                    yield source, found
                 covered = covered or not source.get("media")
             elif mime in ("image/avif", "image/jxl"):
                 covered = covered or not source.get("media")
         if not covered and (target or image.get("srcset")):
             found = self._candidates(image.get("srcset") or "", image.get("src"))
-            offers += [(image, found)] if found else []
-        paths = [c.target.path for _, candidates in offers for c in candidates]
-        if not self._note(image, target.path if target else "", paths):
-            return None
-        if target and isinstance(file, File) and not offers:
-            self.findings.leave(target.path, file.size, "inside a <picture>")
-        return Own(image, target, tuple(offers)) if image.sources is not None else None
+            if found:
+                yield image, found
+
+    def leave_to(self, image: html.Image, reason: str) -> None:
+        """Note that an image is for a script to show."""
+        candidates = srcset.parse(image.get("srcset") or "") or ()
+        for address in (image.get("src") or "", *(c.url for c in candidates)):
+            target = self._target(address)
+            self._leave(target, self.file(target.path) if target else "", reason)
 
     def backgrounds(self, text: str) -> tuple[css.Background, ...]:
         """The backgrounds in CSS of which at least one picture can be encoded."""
@@ -120,6 +182,17 @@ class Look(NamedTuple):
                 self.findings.backgrounds.add(path)
             found += [background] if paths else []
         return tuple(found)
+
+    def _of(self, image: html.Image, natural: tuple[int, int] | None) -> Layout:
+        """How an image can be marked up, under the policies of its page too."""
+        layout = self.layout().of(image, natural)
+        if not self.allowed.style_attributes:
+            layout = layout._replace(unheld=_POLICY)
+        if not (self.allowed.style or self.allowed.style_file):
+            layout = layout._replace(sized=False, unheld=_POLICY)
+            if layout.form == "picture":
+                layout = layout._replace(form="img", why=_POLICY)
+        return layout
 
     def _note(self, image: html.Image, path: str, paths: list[str]) -> bool:
         """Note that these images are to be encoded as the tag wishes; False if it asks nonsense."""
@@ -156,25 +229,40 @@ class Look(NamedTuple):
         for candidate in found:
             target = self._target(candidate.url, note=False)
             if target is None or not self._is_encodable(target.path):
-                missing = self._file(target.path) if target else None
+                missing = self.file(target.path) if target else None
                 if target and isinstance(missing, str):
                     self.findings.problem(self.page, target.path, missing)
                 return ()
             kept.append(Candidate(target, candidate.number, candidate.unit))
         return tuple(kept)
 
+    def _without_size(
+        self, layout: Layout, target: urls.Target, candidates: tuple[Candidate, ...]
+    ) -> Layout:
+        """The layout of an image that a browser chooses among several, if they differ in size."""
+        if layout.natural is None:
+            return layout
+        width, height = layout.natural
+        for candidate in candidates:
+            pixels = self.layouts.natural(candidate.target.path)
+            number = candidate.number
+            if candidate.unit == "w" or pixels != (width * number, height * number):
+                return layout._replace(unheld=_SEVERAL, sized=False)
+        return layout
+
     def _target(self, reference: str, *, note: bool = True) -> urls.Target | None:
-        """Where in the site a reference leads; None, and a note of it, if not into it."""
+        """The place in the site to which a reference leads; None, and a note, if elsewhere."""
         target = urls.resolve(reference, self.base or self.root, self.root)
         if self.base is None and isinstance(target, urls.Target) and not target.rooted:
-            target = "remote"
+            target = Reason.REMOTE
         if isinstance(target, urls.Target):
             return target
-        if note and target in ("remote", "outside the site"):
+        if note and target in (Reason.REMOTE, Reason.OUTSIDE):
             self.findings.leave(reference.strip(), 0, target)
         return None
 
-    def _file(self, path: str) -> File | str:
+    def file(self, path: str) -> File | str:
+        """The state of a path in the site. It is noted, because it may change."""
         if path not in self.known:
             self.known[path] = files.find(self.site, path)
         file = self.known[path]
@@ -184,14 +272,15 @@ class Look(NamedTuple):
     def _is_encodable(self, path: str) -> bool:
         """Whether a path leads to an image that nobody has taken out."""
         excluded = files.matches(self.settings.exclude, path) or is_vector(path)
-        return not excluded and not self._is_asset(path) and isinstance(self._file(path), File)
+        return not excluded and not self.is_asset(path) and isinstance(self.file(path), File)
 
     def _is_worth_it(self, path: str) -> bool:
         """Whether an image can be encoded and is large enough: themes have many small ones."""
-        file = self._file(path) if self._is_encodable(path) else ""
+        file = self.file(path) if self._is_encodable(path) else ""
         return isinstance(file, File) and file.size >= self.settings.min_bytes
 
-    def _is_asset(self, path: str) -> bool:
+    def is_asset(self, path: str) -> bool:
+        """Whether a path leads to a file of ours."""
         return path.startswith(f"{self.settings.asset_dir}/")
 
     def _opted_out(self, image: html.Image, path: str) -> bool:
@@ -203,7 +292,7 @@ class Look(NamedTuple):
             reason = "excluded"
         else:
             return False
-        file = self._file(path)
+        file = self.file(path)
         self.findings.leave(path, file.size if isinstance(file, File) else 0, reason)
         return True
 

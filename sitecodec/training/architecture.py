@@ -6,7 +6,9 @@ this module is the reference the integer engine is measured against.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +24,11 @@ COLOUR = torch.tensor(
 
 TAPS = ((-2, 0), (-1, -1), (-1, 0), (-1, 1), (0, -2), (0, -1))
 """Neighbours (dy, dx) that the entropy model sees, all already decoded."""
+
+
+BLOCK = 16
+CHROMA_FREQUENCIES = 64
+"""The frequencies of Cb and of Cr in a structured linear path, which has all 256 of Y'."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,43 @@ def synthesis_ops() -> list[Op]:
     return net.ops
 
 
+@lru_cache(8)
+def dct_basis(luma: int, chroma: int) -> Tensor:
+    """Orthonormal DCT-II functions of 16×16 blocks, lowest frequencies first.
+
+    (luma + 2·chroma, 768): `luma` of Y', then `chroma` each of Cb and Cr, over the channels that
+    unshuffling a picture by 16 gives.
+    """
+    place = (torch.arange(BLOCK) + 0.5) * math.pi / BLOCK
+    wave = torch.cos(torch.arange(BLOCK)[:, None] * place) * math.sqrt(2 / BLOCK)
+    wave[0] /= math.sqrt(2)
+    order = sorted(
+        ((u, v) for u in range(BLOCK) for v in range(BLOCK)),
+        key=lambda f: (f[0] ** 2 + f[1] ** 2, f),
+    )
+    basis = torch.zeros(luma + 2 * chroma, 3, BLOCK * BLOCK)
+    row = 0
+    for plane, count in enumerate((luma, chroma, chroma)):
+        for u, v in order[:count]:
+            basis[row, plane] = torch.outer(wave[u], wave[v]).flatten()
+            row += 1
+    return basis.flatten(1)
+
+
+def composed(weights: Weights) -> Weights:
+    """Weights whose synthesis has one linear layer, where it is made of two.
+
+    A structured linear path first mixes latents into frequencies (`synthesis.mix`), which a fixed
+    inverse DCT turns into blocks: a third of the weights, and most of them small.
+    """
+    if "synthesis.mix.weight" not in weights:
+        return weights
+    mix = weights["synthesis.mix.weight"]
+    basis = dct_basis(BLOCK * BLOCK, CHROMA_FREQUENCIES).to(mix.device)
+    linear = basis.T @ mix.flatten(1)
+    return {**weights, "synthesis.linear.weight": linear[:, :, None, None]}
+
+
 def run(ops: list[Op], weights: Weights, value: Tensor) -> list[Tensor]:
     """Every value of the graph, the input first; float32, (N, C, H, W)."""
     values = [value]
@@ -141,7 +185,7 @@ def pad_to_stride(rgb: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the entropy model gives for every latent, with its inner values for calibration."""
+    """The entropy model's output for every latent, with its inner values for calibration."""
 
     mean: Tensor
     spread: Tensor  # before softplus
@@ -157,24 +201,35 @@ class Prediction:
 def predict(weights: Weights, latents: Tensor, level_t: Tensor) -> Prediction:
     """The entropy model over quantised latents (N, C, H, W), all positions at once.
 
+    A factored one looks at neighbours through few channels (`reduce`), which are told magnitudes
+    beside values, and lets each channel see the magnitudes of its own neighbours (`local`).
     `level_t` is a scalar, or one number for each picture (N).
     """
-    mask = torch.zeros(5, 5, device=latents.device)
+    seen = torch.asinh(latents)
+    local = torch.zeros((), device=latents.device)
+    if "entropy.reduce.weight" in weights:
+        sizes = seen.abs()
+        local = _taps(weights, "entropy.local", sizes, groups=sizes.shape[1])
+        seen = _pointwise(weights, "entropy.reduce", torch.cat([seen, sizes], 1))
+        seen = F.leaky_relu(seen, 0.1)
+    context = _taps(weights, "entropy.context", seen)
+    context = F.leaky_relu(context + _by_level(weights, "entropy.level", level_t), 0.1)
+    hidden = F.leaky_relu(_pointwise(weights, "entropy.hidden", context), 0.1)
+    mean, spread = _pointwise(weights, "entropy.out", hidden).float().chunk(2, 1)
+    spread = spread + local + _by_level(weights, "entropy.scale_level", level_t)
+    return Prediction(mean, spread, context, hidden)
+
+
+def _taps(weights: Weights, name: str, values: Tensor, groups: int = 1) -> Tensor:
+    mask = torch.zeros(5, 5, device=values.device)
     for dy, dx in TAPS:
         mask[dy + 2, dx + 2] = 1
-    context = F.conv2d(
-        torch.asinh(latents),
-        weights["entropy.context.weight"] * mask,
-        weights["entropy.context.bias"],
-        padding=2,
-    )
-    context = F.leaky_relu(context + _by_level(weights, "entropy.level", level_t), 0.1)
-    hidden = F.conv2d(context, weights["entropy.hidden.weight"], weights["entropy.hidden.bias"])
-    hidden = F.leaky_relu(hidden, 0.1)
-    out = F.conv2d(hidden, weights["entropy.out.weight"], weights["entropy.out.bias"])
-    mean, spread = out.float().chunk(2, 1)
-    spread = spread + _by_level(weights, "entropy.scale_level", level_t)
-    return Prediction(mean, spread, context, hidden)
+    weight = weights[f"{name}.weight"] * mask
+    return F.conv2d(values, weight, weights[f"{name}.bias"], padding=2, groups=groups)
+
+
+def _pointwise(weights: Weights, name: str, values: Tensor) -> Tensor:
+    return F.conv2d(values, weights[f"{name}.weight"], weights[f"{name}.bias"])
 
 
 def _by_level(weights: Weights, name: str, level_t: Tensor) -> Tensor:

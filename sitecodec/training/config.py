@@ -1,4 +1,4 @@
-"""What a training run does: a TOML file for each model, read into frozen dataclasses."""
+"""The configuration of a training run: a TOML file for each model, read into frozen dataclasses."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ FOLDER = Path(__file__).with_name("configs")
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of training with one objective; its learning rate falls from the given one to 0."""
+    """A stretch of training with one objective."""
 
     steps: int
     learning_rate: float
+    """The learning rate at the beginning; it falls to 0."""
     mse: float
     """Weight of the squared error, beside ms_ssim."""
     ms_ssim: float
@@ -27,6 +28,13 @@ class Stage:
     lattice: float = 0.0
     """Weight of the squared error that all blocks of 16×16 pixels have in common. SSIMULACRA2 alone
     rewards a faint pattern in smooth areas, as it would their real grain."""
+    colour: float = 0.0
+    """Weight of the squared error of Cb and Cr over 4×4 pixels: eyes see colour coarsely, but they
+    do, and SSIMULACRA2 and MS-SSIM hardly."""
+    constant: bool = False
+    """Whether the learning rate stays: for runs whose end is not known."""
+    entropy_only: bool = False
+    """Whether only the entropy model is trained, on the latents as they are."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ class Config:
 
     name: str
     lambdas: tuple[float, ...]
-    """What distortion costs at each level, as bits a pixel for a mean squared error of 1/255²."""
+    """The price of distortion at each level, in bits a pixel for a mean squared error of 1/255²."""
     stages: tuple[Stage, ...]
     luma: int = 88
     chroma: int = 20
@@ -44,10 +52,19 @@ class Config:
     synthesis: tuple[int, int, int] = (96, 48, 32)
     """Channels of the nets from fine to coarse, and from coarse to fine."""
     hidden: int = 128
+    reduced: int = 0
+    """Channels through which a factored entropy model sees neighbours; 0: it sees latents whole."""
+    structured: bool = False
+    """Whether the synthesis' linear path is a mixture of DCT frequencies."""
+    grain: float = 0.0
+    """Steps of the decoder's weights, in standard deviations of an output's; 0: as `quantise` has
+    them for web-1."""
     batch: int = 8
     crop: int = 256
     average: float = 0.999
     """Decay of the moving average of the weights, which is what is kept."""
+    lambdas_before: tuple[float, ...] = ()
+    """The lambdas of the model that a run continues from, if they differ."""
     seed: int = 1
 
     @property

@@ -76,8 +76,8 @@ def bits_for(largest: float) -> int:
     return min(14, math.floor(math.log2(32767 / (HEADROOM * max(largest, 1e-6)))))
 
 
-def value_bits(ops: list[Op], largest: list[float], picture: int) -> list[int]:
-    """Fraction bits of each value; those that an op joins share theirs."""
+def joined(ops: list[Op]) -> list[int]:
+    """A number for each value, the same for those whose fraction bits an op joins."""
     parent = list(range(len(ops) + 1))
 
     def root(i: int) -> int:
@@ -90,43 +90,60 @@ def value_bits(ops: list[Op], largest: list[float], picture: int) -> list[int]:
             parent[root(index)] = root(op.a)
         if op.kind == "add":
             parent[root(index)] = root(op.b)
+    return [root(i) for i in range(len(parent))]
+
+
+def value_bits(ops: list[Op], largest: list[float], picture: int) -> list[int]:
+    """Fraction bits of each value; those that an op joins share theirs."""
+    groups = joined(ops)
     bits = {
-        group: bits_for(max(h for i, h in enumerate(largest) if root(i) == group))
-        for group in {root(i) for i in range(len(parent))}
+        group: bits_for(max(h for h, g in zip(largest, groups, strict=True) if g == group))
+        for group in set(groups)
     }
-    bits[root(picture)] = PICTURE_BITS
-    return [bits[root(i)] for i in range(len(parent))]
+    bits[groups[picture]] = PICTURE_BITS
+    return [bits[group] for group in groups]
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """The fixed points of a layer."""
+
+    in_bits: int
+    """Fraction bits of its inputs."""
+
+    largest: float
+    """The largest magnitude of its inputs."""
+
+    out_bits: NDArray[np.int64] | int
+    """Fraction bits of its outputs."""
 
 
 def layer_record(
     whole: NDArray[np.float64],
     size: NDArray[np.float64],
     biases: NDArray[np.float64],
-    *,
-    in_bits: int,
-    largest: float,
-    out_bits: NDArray[np.int64] | int,
+    ranges: Ranges,
     activation: int,
 ) -> bytes:
     """A layer as docs/format.md lays it out.
 
     `whole` is (outputs, rows, columns, inputs) integers, `size` what one of them is worth in each
-    output, `largest` the largest magnitude of the layer's inputs.
+    output.
     """
     outputs, rows, columns, _ = whole.shape
     # Sums must fit int32 for any input that calibration saw, with headroom; where they would not,
     # an output has coarser weights.
-    sums = np.abs(whole).reshape(outputs, -1).sum(1) * largest * 2.0**in_bits * 1.5
+    sums = np.abs(whole).reshape(outputs, -1).sum(1) * ranges.largest * 2.0**ranges.in_bits * 1.5
     coarser = np.maximum(1, sums / (2**31 - 1))
     whole, size = np.rint(whole / coarser[:, None, None, None]), size * coarser
     wide = np.abs(whole).max() > 127
-    step = 2.0 ** np.broadcast_to(out_bits, (outputs,))
+    step = 2.0 ** np.broadcast_to(ranges.out_bits, (outputs,))
     header = struct.pack(
         "<HBBBBBB", outputs, rows, columns, 2 if wide else 1, activation, len(biases), 0
     )
     return (
         header
-        + short_floats(size * 2.0**-in_bits * step)
+        + short_floats(size * 2.0**-ranges.in_bits * step)
         + short_floats(biases * step)
         + whole.astype("<i2" if wide else "i1").tobytes()
     )
@@ -158,9 +175,7 @@ def graph_records(ops: list[Op], weights: Weights, bits: list[int], largest: lis
             whole,
             size,
             bias[None],
-            in_bits=bits[op.a],
-            largest=largest[op.a],
-            out_bits=bits[index],
+            Ranges(bits[op.a], largest[op.a], bits[index]),
             activation=RELU if op.relu else 0,
         )
     return out
@@ -195,25 +210,21 @@ def entropy_record(weights: Weights, calibration: Calibration) -> bytes:
                 context,
                 context_size,
                 context_bias,
-                in_bits=TRANSFORM_BITS,
-                largest=math.asinh(TRANSFORM_SIZE),
-                out_bits=context_bits,
+                Ranges(TRANSFORM_BITS, math.asinh(TRANSFORM_SIZE), context_bits),
                 activation=LEAKY,
             ),
             layer_record(
                 *whole_weights("entropy.hidden", weights),
                 array("hidden.bias")[None],
-                in_bits=context_bits,
-                largest=calibration.context,
-                out_bits=hidden_bits,
+                Ranges(context_bits, calibration.context, hidden_bits),
                 activation=LEAKY,
             ),
             layer_record(
                 *whole_weights("entropy.out", weights),
                 out_bias,
-                in_bits=hidden_bits,
-                largest=calibration.hidden,
-                out_bits=np.repeat([MEAN_BITS, SPREAD_BITS], channels),
+                Ranges(
+                    hidden_bits, calibration.hidden, np.repeat([MEAN_BITS, SPREAD_BITS], channels)
+                ),
                 activation=0,
             ),
         ]
@@ -234,7 +245,12 @@ def model_file(
 
 
 def export(weights: Weights, pictures: Iterable[Tensor]) -> tuple[bytes, bytes]:
-    """The decoder's and the encoder's model file of trained weights."""
+    """The decoder's and the encoder's model file of trained weights.
+
+    A structured linear path is written as one layer; a factored entropy model has no place there.
+    """
+    if "synthesis.mix.weight" in weights:
+        weights = architecture.composed(quantise.straight_through(weights))
     calibration = calibrate(quantise.straight_through(weights), pictures)
     ops = architecture.synthesis_ops()
     bits = value_bits(ops, calibration.synthesis, picture=len(ops))

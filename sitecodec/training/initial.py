@@ -10,33 +10,18 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from sitecodec.errors import ModelError
-from sitecodec.training.architecture import TAPS, Op, Weights, analysis_ops, synthesis_ops
+from sitecodec.training.architecture import (
+    BLOCK,
+    CHROMA_FREQUENCIES,
+    TAPS,
+    Op,
+    Weights,
+    analysis_ops,
+    dct_basis,
+    synthesis_ops,
+)
 from sitecodec.training.config import Config
-from sitecodec.training.quantise import FINE
-
-BLOCK = 16
-
-
-def dct_basis(luma: int, chroma: int) -> Tensor:
-    """Orthonormal DCT-II functions of 16×16 blocks, lowest frequencies first.
-
-    (luma + 2·chroma, 768): `luma` of Y', then `chroma` each of Cb and Cr, over the channels that
-    unshuffling a picture by 16 gives.
-    """
-    place = (torch.arange(BLOCK) + 0.5) * math.pi / BLOCK
-    wave = torch.cos(torch.arange(BLOCK)[:, None] * place) * math.sqrt(2 / BLOCK)
-    wave[0] /= math.sqrt(2)
-    order = sorted(
-        ((u, v) for u in range(BLOCK) for v in range(BLOCK)),
-        key=lambda f: (f[0] ** 2 + f[1] ** 2, f),
-    )
-    basis = torch.zeros(luma + 2 * chroma, 3, BLOCK * BLOCK)
-    row = 0
-    for plane, count in enumerate((luma, chroma, chroma)):
-        for u, v in order[:count]:
-            basis[row, plane] = torch.outer(wave[u], wave[v]).flatten()
-            row += 1
-    return basis.flatten(1)
+from sitecodec.training.quantise import FINE, GRAIN
 
 
 def initial_weights(config: Config) -> Weights:
@@ -52,7 +37,11 @@ def initial_weights(config: Config) -> Weights:
             weights[f"{name}.bias"] = torch.zeros(shape[0])
     basis = dct_basis(config.luma, config.chroma)
     weights["analysis.linear.weight"] = basis[:, :, None, None].clone()
-    weights["synthesis.linear.weight"] = basis.T[:, :, None, None].clone()
+    if config.structured:
+        frequencies = dct_basis(BLOCK * BLOCK, CHROMA_FREQUENCIES)
+        weights["synthesis.mix.weight"] = (frequencies @ basis.T)[:, :, None, None]
+    else:
+        weights["synthesis.linear.weight"] = basis.T[:, :, None, None].clone()
     for name in ("analysis.out", "synthesis.out"):
         weights[f"{name}.weight"].zero_()
     for name in shapes:  # residual branches begin small, so that depth does not add up
@@ -65,24 +54,96 @@ def initial_weights(config: Config) -> Weights:
     weights["log_inverse_gain"] = -weights["log_gain"]
     level = torch.tensor(config.lambdas).log()
     weights["level_t"] = (level - level.mean()) / level.std() if len(level) > 1 else level * 0
+    if config.grain:
+        weights[GRAIN] = torch.tensor(config.grain)
     weights[FINE] = torch.zeros(channels)
     weights[FINE][[*range(min(6, config.luma)), config.luma, config.luma + config.chroma]] = 1
     unseen = torch.ones(5, 5, dtype=torch.bool)
     for dy, dx in TAPS:
         unseen[dy + 2, dx + 2] = False
     weights["entropy.context.weight"][:, :, unseen] = 0
+    if config.reduced:
+        weights["entropy.local.weight"][:, :, unseen] = 0
+        weights["entropy.local.weight"][:, :, ~unseen] = 1 / len(TAPS)
     return weights
 
 
 def continued_weights(config: Config, start: Path) -> Weights:
-    """The weights of a model trained before, to go on from. Raises ModelError for another shape."""
+    """The weights of a model trained before, to go on from. Raises ModelError for another shape.
+
+    A config with a structured linear path goes on from models without one, too (`grown`).
+    """
     weights, found = initial_weights(config), load_file(start)
+    kept = {FINE, GRAIN, "level_t"}
+    if config.structured and "synthesis.linear.weight" in found:
+        found = grown(weights, found, config)
+        kept -= {FINE}
     for name, weight in weights.items():
-        if name not in (FINE, "level_t"):
+        if name not in kept:
             if name not in found or found[name].shape != weight.shape:
                 raise ModelError(f"{start} is of another shape than {config.name}: {name} differs")
             weights[name] = found[name].float()
     return weights
+
+
+def grown(weights: Weights, before: Weights, config: Config) -> Weights:
+    """The weights of a model before in the shape of `weights`: it makes about the same pictures.
+
+    The linear path becomes a mixture of frequencies; latents that are new begin as the frequencies
+    that the old ones miss most, each worth less the higher it is, and the nets take no notice of
+    them yet. Gains are those of the same λ. A factored entropy model begins anew.
+    """
+    grown = {name: before.get(name, weight).float() for name, weight in weights.items()}
+    if config.reduced:
+        grown |= {name: w for name, w in weights.items() if name.startswith("entropy.")}
+    basis = dct_basis(BLOCK * BLOCK, CHROMA_FREQUENCIES)
+    old = before["synthesis.linear.weight"].flatten(1).float()
+    analysis = before["analysis.linear.weight"].flatten(1).float()
+    mix = basis @ old
+    new = config.channels - mix.shape[1]
+    orthogonal, _ = torch.linalg.qr(mix)
+    missed = 1 - orthogonal.square().sum(1)
+    # Powers of natural pictures fall with the square of the frequency, and colour has less.
+    place = (torch.arange(BLOCK)[:, None] ** 2 + torch.arange(BLOCK) ** 2 + 1.0).flatten().sort()[0]
+    chroma = 4 * place[:CHROMA_FREQUENCIES]
+    picked = (missed / torch.cat([place, chroma, chroma])).topk(new).indices.sort().values
+    atoms = torch.zeros(len(mix), new)
+    atoms[picked, torch.arange(new)] = 1
+    left = basis - mix @ analysis  # what the old linear path does not give of each frequency
+    wide = {
+        "synthesis.mix.weight": torch.cat([mix, atoms], 1),
+        "analysis.linear.weight": torch.cat([analysis, left[picked]]),
+        "analysis.out.weight": _widened(before["analysis.out.weight"].flatten(1), 0, new),
+        "analysis.out.bias": _widened(before["analysis.out.bias"], 0, new),
+        "synthesis.in.weight": _widened(before["synthesis.in.weight"].flatten(1), 1, new),
+    }
+    power = (mix.square() / torch.cat([place, chroma, chroma])[:, None]).sum(0)
+    grown[FINE] = torch.zeros(config.channels)
+    grown[FINE][power.topk(int(weights[FINE].sum())).indices] = 1
+    for name, weight in wide.items():
+        ones = (1,) * (weights[name].dim() - weight.dim())
+        grown[name] = weight.float().reshape(*weight.shape, *ones).contiguous()
+    for name in ("log_gain", "log_inverse_gain"):
+        gains = _at_lambdas(before[name].float(), config.lambdas_before, config.lambdas)
+        grown[name] = torch.cat([gains, weights[name][:, gains.shape[1] :]], 1)
+    return grown
+
+
+def _at_lambdas(gains: Tensor, before: tuple[float, ...], lambdas: tuple[float, ...]) -> Tensor:
+    """Rows of gains at other λs, linear between and beyond those there are."""
+    places = torch.tensor(before or lambdas).log()
+    rows = []
+    for place in torch.tensor(lambdas).log():
+        low = int((places[1:-1] < place).sum())
+        part = (place - places[low]) / (places[low + 1] - places[low])
+        rows.append(gains[low] + (gains[low + 1] - gains[low]) * part)
+    return torch.stack(rows)
+
+
+def _widened(weight: Tensor, axis: int, count: int) -> Tensor:
+    shape = list(weight.shape)
+    shape[axis] = count
+    return torch.cat([weight.float(), torch.zeros(shape)], axis)
 
 
 def _shapes(config: Config) -> dict[str, tuple[int, ...]]:
@@ -102,14 +163,19 @@ def _shapes(config: Config) -> dict[str, tuple[int, ...]]:
         "synthesis.out": 48,
     }
     shapes = {
-        "entropy.context": (config.hidden, channels, 5, 5),
+        "entropy.context": (config.hidden, config.reduced or channels, 5, 5),
         "entropy.hidden": (config.hidden, config.hidden, 1, 1),
         "entropy.out": (2 * channels, config.hidden, 1, 1),
         "entropy.level": (config.hidden, 1),
         "entropy.scale_level": (channels, 1),
     }
+    if config.reduced:
+        shapes["entropy.reduce"] = (config.reduced, 2 * channels, 1, 1)
+        shapes["entropy.local"] = (channels, 1, 5, 5)
     for ops, inputs in ((analysis_ops(), 3), (synthesis_ops(), channels)):
         shapes |= _walk(ops, inputs, outputs)
+    if config.structured:
+        del shapes["synthesis.linear"]
     return shapes
 
 

@@ -53,25 +53,24 @@ class _Reader:
 
 
 def read_gains(encoder: bytes, quality: float) -> Tensor:
-    """What an encoder multiplies latents by at a quality of 0-100 before it rounds them, (C)."""
+    """The factors, (C), of latents before rounding, at a quality of 0-100."""
     reader = _Reader(encoder)
     _, _, levels, channels, *_ = reader.take(HEADER)
     return _tensor(2.0 ** (_between_levels(reader.array("<i2", levels, channels), quality) / 256))
 
 
 def read(file: bytes, quality: float) -> Decoder:
-    """The decoder at a quality of 0-100. The file must be one that the engine accepts."""
+    """The decoder at a quality of 0-100. The file must be one that the engine accepts.
+
+    An encoder's file is read, too: it has no entropy model, and its tables are empty.
+    """
     reader = _Reader(file)
-    _, _, levels, channels, latent_bits, count, _, _ = reader.take(HEADER)
+    _, kind, levels, channels, latent_bits, count, _, _ = reader.take(HEADER)
 
     def between(rows: NDArray[np.float64]) -> NDArray[np.float64]:
         return rows[0] if len(rows) == 1 else _between_levels(rows, quality)
 
     gain = 2.0 ** (between(reader.array("<i2", levels, channels)) / 256 + latent_bits)
-    transform_size, scale_size, taps, _ = reader.take("<HHBB")
-    places = [reader.take("<bb") for _ in range(taps)]
-    transform = reader.array("<i2", transform_size)
-    scales = np.log(65536 / reader.array("<u4", scale_size))
     weights: Weights = {}
 
     def layer(name: str, inputs: int) -> tuple[int, int, int]:
@@ -83,26 +82,32 @@ def read(file: bytes, quality: float) -> Decoder:
         weights[f"{name}.weight"] = _tensor(whole.transpose(0, 3, 1, 2))
         return outputs, rows, activation
 
-    hidden, _, _ = layer("context", channels)
-    context = torch.zeros(hidden, channels, REACH + 1, 2 * REACH + 1)
-    for index, (dy, dx) in enumerate(places):
-        context[:, :, dy + REACH, dx + REACH] = weights["context.weight"][:, :, index, 0]
-    weights["context.weight"] = context
-    layer("output", layer("hidden", hidden)[0])
+    transform = scales = np.zeros(0)
+    if kind == 1:
+        transform_size, scale_size, taps, _ = reader.take("<HHBB")
+        places = [reader.take("<bb") for _ in range(taps)]
+        transform = reader.array("<i2", transform_size)
+        scales = np.log(65536 / reader.array("<u4", scale_size))
+        hidden, _, _ = layer("context", channels)
+        context = torch.zeros(hidden, channels, REACH + 1, 2 * REACH + 1)
+        for index, (dy, dx) in enumerate(places):
+            context[:, :, dy + REACH, dx + REACH] = weights["context.weight"][:, :, index, 0]
+        weights["context.weight"] = context
+        layer("output", layer("hidden", hidden)[0])
     ops: list[Op] = []
-    widths = [channels]
+    widths = [channels if kind == 1 else 3]
     for index in range(1, count + 1):
-        kind, factor, pad, _, a, b = reader.take("<BBBBHH")
+        number, factor, pad, _, a, b = reader.take("<BBBBHH")
         name, width, relu = str(index), widths[a], False
-        if KINDS[kind] in ("conv", "depthwise"):
-            width, _, activation = layer(name, 1 if KINDS[kind] == "depthwise" else width)
+        if KINDS[number] in ("conv", "depthwise"):
+            width, _, activation = layer(name, 1 if KINDS[number] == "depthwise" else width)
             relu = activation == export.RELU
-        elif KINDS[kind] == "shuffle":
+        elif KINDS[number] == "shuffle":
             width //= factor**2
-        elif KINDS[kind] == "unshuffle":
+        elif KINDS[number] == "unshuffle":
             width *= factor**2
         widths.append(width)
-        ops.append(Op(KINDS[kind], a, b, name, relu, factor, pad))
+        ops.append(Op(KINDS[number], a, b, name, relu, factor, pad))
     return Decoder(ops, weights, _tensor(gain[:, None, None]), _tensor(transform), _tensor(scales))
 
 

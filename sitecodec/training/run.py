@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import click
@@ -21,24 +22,27 @@ from sitecodec.training import data, export
 from sitecodec.training.architecture import Weights
 from sitecodec.training.config import Config
 from sitecodec.training.initial import continued_weights, initial_weights
-from sitecodec.training.quantise import FINE
+from sitecodec.training.quantise import FINE, GRAIN
 from sitecodec.training.step import Score, evaluate, loss
 
 SAVE_SECONDS = 300.0
-EVALUATIONS, MEASURED = 10, 12  # times in a run, and on how many pictures
-FIXED = ("level_t", FINE)
+EVALUATIONS, MEASURED = 10, 12  # at least so many times in a run, and on how many pictures
+RARELY = 2000  # steps between evaluations of a long run
+FIXED = ("level_t", FINE, GRAIN)
 """Tensors that are not trained."""
 
 
 @dataclass
 class State:
-    """All that a run is at some step."""
+    """The complete state of a run at some step."""
 
     step: int
     seconds: float
     weights: Weights
     average: Weights
     optimiser: torch.optim.Adam
+    losses: list[float] = field(default_factory=list)
+    """The losses of the steps since the last report."""
 
 
 def train(
@@ -53,7 +57,7 @@ def train(
     pictures = data.find(folder)
     held_out = [data.read(path) for path in pictures.held_out[:MEASURED]]
     state = _begin(out / "checkpoint.safetensors", config, device, start)
-    every = max(1, config.steps // EVALUATIONS)
+    every = min(RARELY, max(1, config.steps // EVALUATIONS))
     saved = started = time.monotonic()
     before = state.seconds
     batches = _prefetch(pictures.training, state.step, config)
@@ -67,6 +71,7 @@ def train(
             bar.update(1)
             if state.step % every == 0 or state.step == config.steps:
                 _log(out / "log.jsonl", state, evaluate(state.average, held_out))
+                state.losses.clear()
             if time.monotonic() - saved > SAVE_SECONDS or state.step == config.steps:
                 _save(out / "checkpoint.safetensors", state, config)
                 saved = time.monotonic()
@@ -75,13 +80,13 @@ def train(
 
 def _advance(state: State, crops: Tensor, config: Config) -> None:
     stage, done = config.stage(state.step)
+    falling = 1.0 if stage.constant else 0.5 + 0.5 * math.cos(done * math.pi)
     for group in state.optimiser.param_groups:
-        group["lr"] = stage.learning_rate * (
-            0.5 + 0.5 * float(torch.cos(torch.tensor(done * torch.pi)))
-        )
+        group["lr"] = stage.learning_rate * falling
     result = loss(state.weights, crops.float() / 255, config, stage, state.step)
     state.optimiser.zero_grad(set_to_none=True)
     result.total.backward()
+    state.losses.append(float(result.total.detach()))
     torch.nn.utils.clip_grad_norm_(list(_parameters(state.weights)), 1.0)
     state.optimiser.step()
     state.step += 1
@@ -131,9 +136,9 @@ def _begin(
                 average[name].copy_(file.get_tensor(f"average.{name}"))
         state.step, state.seconds = int(metadata["step"]), float(metadata["seconds"])
         for name, weight in weights.items():
-            if name not in FIXED:
+            if f"first.{name}" in file.keys():  # noqa: SIM118
                 optimiser.state[weight] = {
-                    "step": torch.tensor(float(state.step)),
+                    "step": file.get_tensor(f"count.{name}").cpu(),
                     "exp_avg": file.get_tensor(f"first.{name}"),
                     "exp_avg_sq": file.get_tensor(f"second.{name}"),
                 }
@@ -144,9 +149,10 @@ def _save(checkpoint: Path, state: State, config: Config) -> None:
     tensors = {f"average.{name}": weight for name, weight in state.average.items()}
     for name, weight in state.weights.items():
         tensors[f"weights.{name}"] = weight.detach()
-        if name not in FIXED:
-            tensors[f"first.{name}"] = state.optimiser.state[weight]["exp_avg"]
-            tensors[f"second.{name}"] = state.optimiser.state[weight]["exp_avg_sq"]
+        if moments := state.optimiser.state.get(weight):  # none where nothing was trained yet
+            tensors[f"count.{name}"] = moments["step"]
+            tensors[f"first.{name}"] = moments["exp_avg"]
+            tensors[f"second.{name}"] = moments["exp_avg_sq"]
     metadata = {"config": repr(config), "step": str(state.step), "seconds": str(state.seconds)}
     temporary = checkpoint.with_suffix(".tmp")
     save_file({name: t.contiguous() for name, t in tensors.items()}, temporary, metadata)
@@ -157,6 +163,7 @@ def _log(path: Path, state: State, scores: list[Score]) -> None:
     line = {
         "step": state.step,
         "seconds": round(state.seconds),
+        "loss": sum(state.losses) / max(1, len(state.losses)),
         "levels": [vars(s) for s in scores],
     }
     with path.open("a", encoding="utf-8") as file:
@@ -171,11 +178,14 @@ def _finish(
     """Weights, model files and card."""
     weights = {name: weight.cpu().contiguous() for name, weight in state.average.items()}
     save_file(weights, out / f"{config.name}.safetensors", {"name": config.name})
-    samples = pictures.training[:: len(pictures.training) // 24 + 1]
-    calibration = (data.read(path)[None] / 255 for path in samples)
-    decoder, encoder = export.export(weights, calibration)
-    (out / f"{config.name}.decoder.slm").write_bytes(decoder)
-    (out / f"{config.name}.encoder.slm").write_bytes(encoder)
+    note = "No model files: they have no place for its entropy model."
+    if not config.reduced:
+        samples = pictures.training[:: len(pictures.training) // 24 + 1]
+        calibration = (data.read(path)[None] / 255 for path in samples)
+        decoder, encoder = export.export(weights, calibration)
+        (out / f"{config.name}.decoder.slm").write_bytes(decoder)
+        (out / f"{config.name}.encoder.slm").write_bytes(encoder)
+        note = f"Decoder file: {len(decoder)} bytes."
     rows = [
         f"| {level} | {s.bits_per_pixel:.4f} | {s.psnr:.2f} | {s.ms_ssim:.4f} | {s.score:.1f} |"
         for level, s in enumerate(scores)
@@ -185,7 +195,7 @@ def _finish(
         "",
         f"Trained on {len(pictures.training)} pictures for {state.step} steps of"
         f" {config.batch} crops of {config.crop}×{config.crop}, {state.seconds / 3600:.1f} hours on"
-        f" {state.weights['level_t'].device}. Decoder file: {len(decoder)} bytes.",
+        f" {state.weights['level_t'].device}. {note}",
         "",
         f"Measured on {min(MEASURED, len(pictures.held_out))} pictures held out, weights rounded,"
         " ideal code length:",

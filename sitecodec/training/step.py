@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sitecodec.training import architecture, quantise, score
@@ -13,8 +14,8 @@ from sitecodec.training.config import Config, Stage
 
 # 1 − MS-SSIM of 0.01 looks about as bad as a mean squared error of 1e-3.
 MS_SSIM_SCALE = 0.1
-# What a point of SSIMULACRA2 costs at a level's λ, in bits a pixel: the slope of AVIF's curve, from
-# 0.002 at 0.1 bits a pixel to 0.05 at one.
+# The price of a point of SSIMULACRA2 at a level's λ, in bits a pixel: the slope of AVIF's curve,
+# from 0.002 at 0.1 bits a pixel to 0.05 at one.
 SCORE_PRICE, SCORE_POWER = 0.41, 0.7
 ANALYSIS, SYNTHESIS = architecture.analysis_ops(), architecture.synthesis_ops()
 
@@ -40,15 +41,18 @@ def loss(weights: Weights, crops: Tensor, config: Config, stage: Stage, step: in
     autocast = torch.autocast(
         crops.device.type, torch.bfloat16, enabled=fast_bfloat16(crops.device)
     )
-    weights = quantise.straight_through(weights)
-    with autocast:
+    weights = architecture.composed(quantise.straight_through(weights))
+    with autocast, torch.set_grad_enabled(not stage.entropy_only):
         analysed = architecture.run(ANALYSIS, weights, architecture.to_colour(crops))[-1].float()
-    scaled = analysed * weights["log_gain"][levels].exp()[:, :, None, None]
+    gain = weights["log_gain"][levels].exp()[:, :, None, None]
+    scaled = analysed * (gain.detach() if stage.entropy_only else gain)
     noise = torch.rand(scaled.shape, generator=generator).to(crops.device) - 0.5
     noisy = scaled + noise
     with autocast:
         prediction = architecture.predict(weights, noisy, weights["level_t"][levels])
     bits = architecture.code_length(prediction, noisy).sum((1, 2, 3)) / (height * width)
+    if stage.entropy_only:
+        return Loss(bits.mean(), float(bits.detach().mean()), 0.0)
     rounded = scaled + (scaled.round() - scaled).detach()
     latents = rounded * weights["log_inverse_gain"][levels].exp()[:, :, None, None]
     with autocast:
@@ -60,6 +64,8 @@ def loss(weights: Weights, crops: Tensor, config: Config, stage: Stage, step: in
         distortion = distortion + stage.ms_ssim * MS_SSIM_SCALE * (
             1 - score.ms_ssim(crops, decoded)
         )
+    if stage.colour:
+        distortion = distortion + stage.colour * _colour_error(crops, decoded)
     if stage.lattice:
         blocks = (decoded - crops).unflatten(3, (-1, 16)).unflatten(2, (-1, 16))
         distortion = distortion + stage.lattice * blocks.mean((2, 4)).square().mean((1, 2, 3))
@@ -70,6 +76,12 @@ def loss(weights: Weights, crops: Tensor, config: Config, stage: Stage, step: in
         total = total + stage.score * SCORE_PRICE * lambdas**SCORE_POWER * lost
     total = total.mean()
     return Loss(total, float(bits.detach().mean()), float(mse.detach().mean()))
+
+
+def _colour_error(crops: Tensor, decoded: Tensor) -> Tensor:
+    """The squared error of Cb and Cr over 4×4 pixels, (N)."""
+    error = architecture.to_colour(decoded - crops + 0.5)[:, 1:]
+    return F.avg_pool2d(error, 4).square().mean((1, 2, 3))
 
 
 @dataclass(frozen=True)
@@ -87,7 +99,7 @@ def evaluate(weights: Weights, pictures: list[Tensor]) -> list[Score]:
     """Every level on (3, H, W) uint8 pictures: ideal code length and how good it looks."""
     from sitecodec import metrics
 
-    weights = quantise.straight_through(weights)
+    weights = architecture.composed(quantise.straight_through(weights))
     rows: list[list[Score]] = [[] for _ in weights["level_t"]]
     device = weights["level_t"].device
     for picture in pictures:

@@ -16,18 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sitecodec.check.firefox import QUIET, written
+
 BINARY = shutil.which("firefox-esr") or shutil.which("firefox")
 
-_PREFERENCES = {
-    "app.update.enabled": False,
-    "browser.aboutwelcome.enabled": False,
-    "browser.shell.checkDefaultBrowser": False,
-    "browser.startup.page": 0,
-    "datareporting.policy.dataSubmissionEnabled": False,
-    "marionette.port": 0,  # any: it says in a file which
-    "network.captive-portal-service.enabled": False,
-    "network.connectivity-service.enabled": False,
-}
+_PREFERENCES = QUIET | {"marionette.port": 0}  # any: it says in a file which
 
 # What `evaluate` is given is an expression; if that is a function, it is called.
 _EVALUATE = """
@@ -118,9 +111,7 @@ class Page:
 def running(profile: Path, *, seconds: float = 60) -> Iterator[Page]:
     """Firefox with a new profile; ConnectionError if it does not come up."""
     assert BINARY
-    (profile / "user.js").write_text(
-        "".join(f"user_pref({json.dumps(k)}, {json.dumps(v)});\n" for k, v in _PREFERENCES.items())
-    )
+    (profile / "user.js").write_text(written(_PREFERENCES))
     command = [BINARY, "--headless", "--no-remote", "--marionette", "--profile", str(profile)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

@@ -22,7 +22,7 @@ import numpy as np
 from sitecodec import codecs
 from sitecodec.encoding import images
 from sitecodec.payload import Header, pack, read_header
-from sitecodec.site import worker
+from sitecodec.visitors import worker
 from tests.conftest import encode
 
 FOLDER = "assets/sitecodec"
@@ -46,6 +46,8 @@ class Site:
     """Seconds until a file is sent, by the end of its path."""
     holds: dict[str, threading.Event] = field(default_factory=dict)
     """What has to happen before a file is sent, by the end of its path."""
+    stalls: dict[str, threading.Event] = field(default_factory=dict)
+    """What has to happen before the second half of a file is sent, by the end of its path."""
     down: bool = False
 
     @property
@@ -150,6 +152,10 @@ class Handler(SimpleHTTPRequestHandler):
         for end, event in site.holds.items():
             if path.endswith(end):
                 event.wait(60)
+        for end, event in site.stalls.items():
+            if path.endswith(end):
+                self.stall(event)
+                return
         for end, (status, body) in site.answers.items():
             if path.endswith(end):
                 self.send_response(status)
@@ -160,6 +166,16 @@ class Handler(SimpleHTTPRequestHandler):
                     self.wfile.write(body)
                 return
         go_on()
+
+    def stall(self, event: threading.Event) -> None:
+        data = (self.site.root / self.path[1:]).read_bytes()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data[: len(data) // 2])
+        self.wfile.flush()
+        event.wait(60)
+        self.wfile.write(data[len(data) // 2 :])
 
     def end_headers(self) -> None:
         for name, value in self.site.headers.items():
@@ -190,7 +206,7 @@ def serving(root: Path, prefix: str = "/") -> Iterator[Site]:
     try:
         yield site
     finally:
-        for event in site.holds.values():
+        for event in (*site.holds.values(), *site.stalls.values()):
             event.set()
         server.shutdown()
         server.server_close()

@@ -30,6 +30,11 @@ for test in (
     failures.test_a_picture_that_is_far_too_large_turns_nobody_away,
     failures.test_memory_that_runs_out,
     failures.test_engine_and_model_that_the_browser_has_cleared_away,
+    failures.test_a_host_that_takes_requests_and_sends_nothing,
+    failures.test_storage_that_does_not_answer,
+    failures.test_a_decoder_that_never_ends_holds_up_nobody_for_ever,
+    failures.test_messages_of_the_wrong_shape_are_ignored,
+    failures.test_after_a_rest_all_is_tried_again,
 ):
     globals()[test.__name__] = test
 del test

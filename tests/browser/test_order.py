@@ -80,7 +80,8 @@ def test_what_is_in_the_window_comes_first(site, page, context, pictures):
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
     page.reload()  # where the window was
     order = decoded(page)
-    assert order == "ghfabcde"
+    # Of the others, the store may find any first.
+    assert (order[:3], sorted(order[3:])) == ("ghf", list("abcde"))
     assert page.errors == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sitecodec.site import hosting, worker
+from sitecodec.visitors import hosting, worker
 from tests.browser.looking import (
     shows,
     visit_twice,

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from sitecodec import codecs
-from sitecodec.site import worker
+from sitecodec.visitors import worker
 from tests.browser.looking import (
     insert,
     report,

@@ -8,6 +8,8 @@ import json
 import re
 import shutil
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import mkdocs_plugin
+import sitecodec
 from sitecodec import codecs
 from sitecodec.store import Store
 from tests.hosts.running import Live, eventually, mkdocs
@@ -60,6 +64,10 @@ def test_decoded_latents_then_an_edit_then_no_loop(project: Path, make: Any, hos
         assert b"inspector" in server.fetch("_sitecodec/").lower()
         listed = json.loads(server.fetch("_sitecodec/images.json"))
         assert [row["path"] for row in listed["images"]] == ["images/a.png", "images/b.png"]
+        for path in ("docs/", "docs/images/a.png", "_sitecodec/"):  # a page elsewhere, by its name
+            request = urllib.request.Request(server.url + path, headers={"Host": "evil.example"})
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                urllib.request.urlopen(request)
 
         builds = server.count("Building documentation")
         # At once, as editors do: half a file would be another change.
@@ -154,4 +162,6 @@ def test_bad_images_and_no_docs_folder_are_a_line_each_and_the_server_goes_on(
         (images / "a.png").write_bytes(make.file(make.photo(128, 160, 7)))
         eventually(lambda: row("a").get("width") == 160)
         assert server.count("docs is gone") == 1
-        assert server.output.count("Traceback") == 0
+        # MkDocs itself may stumble over a file that goes while it copies; we never do.
+        assert str(Path(sitecodec.__file__).parent) not in server.output, server.output
+        assert str(Path(mkdocs_plugin.__file__).parent) not in server.output, server.output

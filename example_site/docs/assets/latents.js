@@ -1,5 +1,5 @@
 // The page "Latents, live": what its pictures took, counted as they arrive, and a switch. Asks the
-// service worker (sitecodec/browser/worker.js) what it has decoded. The manual and the example site
+// service worker (sitecodec/visitors/browser/worker.js) what it has decoded. The manual and the example site
 // have the same copy; a test holds them equal.
 (() => {
   const style = document.createElement("link");

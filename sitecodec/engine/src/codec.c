@@ -14,6 +14,18 @@ static void put_little(uint8_t *to, uint32_t value, int bytes) {
     for (int i = 0; i < bytes; i++) to[i] = (uint8_t)(value >> 8 * i);
 }
 
+enum { FREE_PIXELS = 1 << 21, PIXELS_A_BYTE = 1 << 12, MOST_PIXELS = 50000000 };
+
+uint64_t most_pixels(uint64_t bytes) {
+    uint64_t most = FREE_PIXELS + PIXELS_A_BYTE * bytes;
+    return most < MOST_PIXELS ? most : MOST_PIXELS;
+}
+
+uint64_t least_bytes(uint64_t pixels) {
+    if (pixels > MOST_PIXELS) pixels = MOST_PIXELS;
+    return pixels <= FREE_PIXELS ? 0 : (pixels - FREE_PIXELS + PIXELS_A_BYTE - 1) / PIXELS_A_BYTE;
+}
+
 static int padded(int size) { return (size + STRIDE - 1) / STRIDE * STRIDE; }
 
 // A quality's place among a model's levels, in 1/4096 of a level.
@@ -24,6 +36,9 @@ static uint32_t position_of(const Model *model, uint32_t quality) {
 static uint32_t checksum(const uint8_t *payload, size_t size) {
     return crc32(crc32(0, payload, 16), payload + HEADER_BYTES, size - HEADER_BYTES);
 }
+
+// Multiplications of a model for a picture: what a core does in a minute or two.
+static const uint64_t MOST_WORK = 1ull << 40;
 
 typedef struct {
     int width, height, row;  // pixels; the next row to be read
@@ -54,16 +69,9 @@ static int next_latents(void *context, int row, int16_t *out) {
 // Makes ready to decode latents, and alpha if there is any. 0, or an error.
 static int open_latents(Decoder *decoder, Model *model, const uint8_t *payload, size_t size) {
     uint32_t position = position_of(model, little(payload + 14, 2));
-    int width = decoder->width, height = decoder->height, columns = padded(width) / STRIDE;
-    decoder->gains = allocate(model->channels * sizeof *decoder->gains);
-    decoder->latents = allocate((size_t)columns * model->channels * 2);
-    decoder->graph = graph_open(model, padded(width), padded(height), next_latents, decoder);
-    if (!decoder->gains || !decoder->latents || !decoder->graph ||
-        entropy_open(&decoder->entropy, model, columns, position))
-        return ERROR_MEMORY;
-    for (int i = 1; i < model->op_count; i++)
-        if (model->ops[i].layer.outputs) layer_set_level(&model->ops[i].layer, position);
-    model_gains(model, position, -model->latent_bits, decoder->gains);
+    int width = decoder->width, height = decoder->height;
+    int columns = padded(width) / STRIDE, rows = padded(height) / STRIDE;
+    if ((uint64_t)columns * rows > MOST_WORK / model->work) return ERROR_DEMANDING;
     const uint8_t *body = payload + HEADER_BYTES, *end = payload + size;
     decoder->channels = 3;
     if (payload[4] == VERSION_ALPHA) {
@@ -80,13 +88,24 @@ static int open_latents(Decoder *decoder, Model *model, const uint8_t *payload, 
             return ERROR_MEMORY;
     }
     range_decoder_open(&decoder->coder, body, end - body);
+    int error =
+        graph_open(&decoder->graph, model, padded(width), padded(height), next_latents, decoder);
+    if (error) return error;
+    decoder->gains = allocate(model->channels * sizeof *decoder->gains);
+    decoder->latents = allocate((size_t)columns * model->channels * 2);
+    if (!decoder->gains || !decoder->latents ||
+        entropy_open(&decoder->entropy, model, columns, position))
+        return ERROR_MEMORY;
+    for (int i = 1; i < model->op_count; i++)
+        if (model->ops[i].layer.outputs) layer_set_level(&model->ops[i].layer, position);
+    model_gains(model, position, -model->latent_bits, decoder->gains);
     return 0;
 }
 
 // Checks a payload and makes ready to decode it; a picture of few colours needs no model. The
-// result points at a Decoder, or is an error.
+// result points at a Decoder, or is an error. Without `max_pixels` the format's limits hold.
 EXPORT("sc_open")
-int32_t sc_open(Model *model, const uint8_t *payload, size_t size, uint32_t max_pixels) {
+intptr_t sc_open(Model *model, const uint8_t *payload, size_t size, uint32_t max_pixels) {
     if (size < HEADER_BYTES || little(payload, 4) != 0x54414c53u) return ERROR_NOT_PAYLOAD;
     int version = payload[4], flat = payload[5] == CODEC_FLAT;
     if (version != VERSION_OPAQUE && version != VERSION_ALPHA) return ERROR_VERSION;
@@ -96,7 +115,8 @@ int32_t sc_open(Model *model, const uint8_t *payload, size_t size, uint32_t max_
     if (!flat && (!model || !model->decoder || little(payload + 6, 4) != model->fingerprint))
         return ERROR_WRONG_MODEL;
     int width = (int)little(payload + 10, 2) + 1, height = (int)little(payload + 12, 2) + 1;
-    if ((uint64_t)width * height > max_pixels) return ERROR_TOO_LARGE;
+    if ((uint64_t)width * height > (max_pixels ? max_pixels : most_pixels(size)))
+        return ERROR_TOO_LARGE;
     if (little(payload + 14, 2) > MAX_QUALITY) return ERROR_LATENTS;
     Decoder *decoder = allocate(sizeof *decoder);
     if (!decoder) return ERROR_MEMORY;
@@ -110,7 +130,7 @@ int32_t sc_open(Model *model, const uint8_t *payload, size_t size, uint32_t max_
     } else {
         error = open_latents(decoder, model, payload, size);
     }
-    return error ? error : (int32_t)(size_t)decoder;
+    return error ? error : (intptr_t)decoder;
 }
 
 EXPORT("sc_width") int32_t sc_width(const Decoder *decoder) { return decoder->width; }
@@ -164,26 +184,28 @@ static int next_pixels(void *context, int row, int16_t *out) {
 // Analyses a picture of width × height RGB pixels (1…65,536 each). The result points at an
 // Analysis, which sc_encode turns into payloads at any number of qualities, or is an error.
 EXPORT_TO_BUILDS("sc_analyse")
-int32_t sc_analyse(const Model *model, const uint8_t *rgb, int32_t width, int32_t height) {
+intptr_t sc_analyse(const Model *model, const uint8_t *rgb, int32_t width, int32_t height) {
     if (model->decoder) return ERROR_WRONG_MODEL;
     if (width < 1 || height < 1 || width > 65536 || height > 65536) return ERROR_TOO_LARGE;
     int columns = padded(width) / STRIDE, rows = padded(height) / STRIDE;
     size_t line = (size_t)columns * model->channels;
     Analysis *analysis = allocate(sizeof *analysis);
-    int16_t *analysed = allocate(line * rows * 2);
-    uint16_t *prices = allocate((size_t)columns * rows * 2);
+    int16_t *analysed = allocate((uint64_t)line * rows * 2);
+    uint16_t *prices = allocate((uint64_t)columns * rows * 2);
     if (!analysis || !analysed || !prices) return ERROR_MEMORY;
     *analysis = (Analysis){width, height, rgb, model, analysed, prices};
     rounding_prices(rgb, width, height, prices);
-    Graph *graph = graph_open(model, padded(width), padded(height), next_pixels, analysis);
-    if (!graph) return ERROR_MEMORY;
+    Graph *graph;
+    int failed =
+        graph_open(&graph, model, padded(width), padded(height), next_pixels, analysis);
+    if (failed) return failed;
     for (int row = 0; row < rows; row++) {
         const int16_t *from;
         int error = graph_row(graph, row, &from);
         if (error) return error;
         __builtin_memcpy(analysed + row * line, from, line * 2);
     }
-    return (int32_t)(size_t)analysis;
+    return (intptr_t)analysis;
 }
 
 // The analysed picture, [rows][columns][channels] with as many fraction bits as the model says.
@@ -211,6 +233,9 @@ static int32_t code(Model *decoder, int width, int height, uint32_t quality, Row
     size_t size = range_encoder_close(&coder);
     if (size == SIZE_MAX) return ERROR_CAPACITY;
     size += HEADER_BYTES;
+    uint64_t least = least_bytes((uint64_t)width * height);
+    if (capacity < least) return ERROR_CAPACITY;
+    for (; size < least; size++) payload[size] = 0;
     put_little(payload, 0x54414c53u, 4);
     payload[4] = VERSION_OPAQUE;
     payload[5] = CODEC_WEB;

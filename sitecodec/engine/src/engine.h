@@ -28,6 +28,7 @@ enum {  // negative results of exported functions; sitecodec/engine/__init__.py 
     ERROR_CHECKSUM = -8,
     ERROR_LATENTS = -9,
     ERROR_CAPACITY = -10,
+    ERROR_DEMANDING = -13,  // -11 and -12 are of score.c
 };
 
 enum { STRIDE = 16 };          // pixels per latent, in x and in y
@@ -39,8 +40,17 @@ enum { LATENT_MAX = 32767 };   // largest |q| a payload may hold
 enum { HEADER_BYTES = 20 };
 enum { ALPHA_SIZE = 4 };         // bytes that tell the size of a payload's alpha section
 
+// Most pixels that a payload of that many bytes may have: docs/format.md, "Limits and cost".
+uint64_t most_pixels(uint64_t bytes);
+// Bytes that a payload of so many pixels has at least; encoders add zeros, which change nothing.
+uint64_t least_bytes(uint64_t pixels);
+
 // ---- memory.c: a bump allocator over the module's own memory
-void *allocate(size_t bytes);  // zeroed, 16-byte aligned; NULL when memory is full
+// Zeroed, 16-byte aligned; NULL when memory is full. The size has 64 bits so that a caller's product
+// of sizes cannot wrap on its way here.
+void *allocate(uint64_t bytes);
+
+// ---- checksum.c
 uint32_t crc32(uint32_t crc, const uint8_t *bytes, size_t count);
 
 // ---- range.c: range coder, 16-bit frequencies
@@ -109,6 +119,7 @@ typedef struct {
     int decoder;
     int channels, levels, latent_bits;
     int16_t *log_gain;            // [levels][channels], log2 in 1/256
+    uint64_t work;                // a decoder's multiplications for one position of latents
     int op_count;
     Op ops[MAX_OPS];              // ops[0] is the input
     // decoder only
@@ -198,7 +209,9 @@ int flat_decode_row(Flat *flat, uint8_t *pixels);
 // ---- graph.c: layers over a picture, a row at a time
 typedef struct Graph Graph;
 typedef int (*RowSource)(void *context, int row, int16_t *out);  // 0, or an error
-Graph *graph_open(const Model *model, int width, int height, RowSource source, void *context);
+// Makes ready to compute rows: *opened, or an error.
+int graph_open(Graph **opened, const Model *model, int width, int height, RowSource source,
+               void *context);
 int graph_row(Graph *graph, int row, const int16_t **out);       // rows in order; 0, or an error
 
 // ---- colour.c

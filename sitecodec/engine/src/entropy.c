@@ -39,7 +39,7 @@ static void predict(Entropy *entropy, int x) {
 
 static void remember(Entropy *entropy, int x, int channel, int latent) {
     int last = entropy->model->transform_size - 1, size = latent < 0 ? -latent : latent;
-    int value = entropy->model->transform[size < last ? size : last];
+    int value = latent ? entropy->model->transform[size < last ? size : last] : 0;
     history(entropy, entropy->row, x)[channel] = (int16_t)(latent < 0 ? -value : value);
 }
 

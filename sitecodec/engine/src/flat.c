@@ -325,6 +325,9 @@ int32_t sc_flat(const uint16_t *indices, int32_t width, int32_t height, const ui
     for (int y = 0; y < height; y++) code_row(flat);
     size_t size = range_encoder_close(&coder);
     if (size == SIZE_MAX) return ERROR_CAPACITY;
+    size_t least = (size_t)least_bytes((uint64_t)width * height);
+    if (capacity + HEADER_BYTES < least) return ERROR_CAPACITY;
+    for (; size + HEAD + HEADER_BYTES < least; size++) body[HEAD + size] = 0;
     int told = (colours - 1) | (channels == 4 ? HAS_ALPHA : 0);
     body[0] = (uint8_t)told, body[1] = (uint8_t)(told >> 8);
     body[2] = (uint8_t)background, body[3] = (uint8_t)(background >> 8);

@@ -4,6 +4,7 @@
 
 #include "engine.h"
 
+enum { MOST_MEMORY = 1 << 29 };  // bytes of all rings; trained models take a tenth at most
 enum { LEFT = 4, RIGHT = 16 };  // columns of zeros beside each row; RIGHT also takes overshoot
 
 typedef struct {
@@ -147,10 +148,15 @@ static void compute(Graph *graph, int index, int row) {
     }
 }
 
+static uint64_t ring_size(const Value *value) {
+    return (uint64_t)value->kept * value->stride * sizeof *value->ring + 64;
+}
+
 // `width` and `height` in pixels, multiples of STRIDE.
-Graph *graph_open(const Model *model, int width, int height, RowSource source, void *context) {
-    Graph *graph = allocate(sizeof *graph);
-    if (!graph) return NULL;
+int graph_open(Graph **opened, const Model *model, int width, int height, RowSource source,
+               void *context) {
+    Graph *graph = *opened = allocate(sizeof *graph);
+    if (!graph) return ERROR_MEMORY;
     graph->model = model;
     graph->source = source;
     graph->context = context;
@@ -169,14 +175,17 @@ Graph *graph_open(const Model *model, int width, int height, RowSource source, v
     // Rings settle within a few rows; a taller dry run would find nothing new.
     int rows = graph->values[last].height, enough = 1024 >> model->ops[last].shift;
     demand(graph, last, (rows < enough ? rows : enough) - 1, 1);
+    uint64_t bytes = 0;
+    for (int i = 0; i <= last; i++) bytes += ring_size(&graph->values[i]);
+    if (bytes > MOST_MEMORY) return ERROR_DEMANDING;
     for (int i = 0; i <= last; i++) {
         Value *value = &graph->values[i];
         value->done = 0;
-        value->ring = allocate(value->kept * value->stride * 2 + 64);
-        if (!value->ring) return NULL;
+        value->ring = allocate(ring_size(value));
+        if (!value->ring) return ERROR_MEMORY;
     }
-    graph->zeros = allocate(widest * 2 + 64);
-    return graph->zeros ? graph : NULL;
+    graph->zeros = allocate((uint64_t)widest * 2 + 64);
+    return graph->zeros ? 0 : ERROR_MEMORY;
 }
 
 int graph_row(Graph *graph, int row, const int16_t **out) {

@@ -131,10 +131,10 @@ void layer_depthwise_row(const Layer *layer, const int16_t *const *rows, int16_t
 
 // Biases may differ between quality levels; between two of them they are interpolated.
 void layer_set_level(Layer *layer, uint32_t position) {
-    uint32_t level = position >> 12;
+    int one = layer->bias_levels == 1;
+    const float *a = layer->biases + (one ? 0 : (size_t)(position >> 12) * layer->outputs);
     float weight = (float)(position & 4095) * (1.0f / 4096.0f);
-    if (layer->bias_levels == 1) level = 0, weight = 0;
-    const float *a = layer->biases + (size_t)level * layer->outputs;
     const float *b = weight > 0 ? a + layer->outputs : a;
-    for (int i = 0; i < layer->outputs; i++) layer->bias[i] = a[i] + (b[i] - a[i]) * weight;
+    for (int i = 0; i < layer->outputs; i++)  // inf - inf is no number: one row is taken as it is
+        layer->bias[i] = one ? a[i] : a[i] + (b[i] - a[i]) * weight;
 }

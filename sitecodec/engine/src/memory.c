@@ -9,10 +9,10 @@ static size_t heap_top(void) {
     return top;
 }
 
-void *allocate(size_t bytes) {
+void *allocate(uint64_t bytes) {
     size_t start = heap_top(), limit = 0xfffe0000u;
     if (bytes > limit || start > limit - bytes) return NULL;
-    size_t end = (start + bytes + 15) & ~(size_t)15;
+    size_t end = (start + (size_t)bytes + 15) & ~(size_t)15;
     size_t have = __builtin_wasm_memory_size(0) << 16;
     if (end > have && __builtin_wasm_memory_grow(0, (end - have + 0xffff) >> 16) == (size_t)-1)
         return NULL;
@@ -27,20 +27,6 @@ EXPORT("sc_alloc") void *sc_alloc(size_t bytes) { return allocate(bytes); }
 // What was allocated after sc_mark() is given back by sc_release(mark).
 EXPORT("sc_mark") size_t sc_mark(void) { return heap_top(); }
 EXPORT("sc_release") void sc_release(size_t mark) { top = mark; }
-
-// Reflected CRC-32, polynomial 0xEDB88320, as in zlib and PNG.
-uint32_t crc32(uint32_t crc, const uint8_t *bytes, size_t count) {
-    static uint32_t table[256];
-    if (!table[1])
-        for (uint32_t i = 0; i < 256; i++) {
-            uint32_t c = i;
-            for (int bit = 0; bit < 8; bit++) c = c & 1 ? 0xEDB88320u ^ (c >> 1) : c >> 1;
-            table[i] = c;
-        }
-    crc = ~crc;
-    for (size_t i = 0; i < count; i++) crc = table[(crc ^ bytes[i]) & 255] ^ (crc >> 8);
-    return ~crc;
-}
 
 // The compiler may ask for these by name.
 void *memset(void *to, int value, size_t count) {

@@ -83,6 +83,11 @@ static void read_layer(Reader *reader, Layer *layer, int inputs, int depthwise, 
     layer_set_level(layer, 0);
 }
 
+// Multiplications for one place; a depthwise layer's inputs are counted though it has one for each.
+static uint64_t work_of(const Layer *layer) {
+    return (uint64_t)layer->rows * layer->columns * layer->inputs * layer->outputs;
+}
+
 static void read_entropy(Reader *reader, Model *model) {
     model->transform_size = number(reader, 2);
     model->scale_size = number(reader, 2);
@@ -105,6 +110,7 @@ static void read_entropy(Reader *reader, Model *model) {
     read_layer(reader, &model->context, model->channels, 0, model->levels);
     read_layer(reader, &model->hidden, model->context.outputs, 0, model->levels);
     read_layer(reader, &model->output, model->hidden.outputs, 0, model->levels);
+    model->work += work_of(&model->context) + work_of(&model->hidden) + work_of(&model->output);
     if (model->context.rows != model->taps || model->context.columns != 1 ||
         model->hidden.rows != 1 || model->hidden.columns != 1 || model->output.rows != 1 ||
         model->output.columns != 1 || model->output.outputs != 2 * model->channels)
@@ -119,6 +125,7 @@ static void read_op(Reader *reader, Model *model, int index) {
     number(reader, 1);
     op->a = number(reader, 2);
     op->b = number(reader, 2);
+    if (op->kind != OP_ADD) op->b = 0;
     if (reader->failed || op->a >= index || op->b >= index) {
         reader->failed = 1;
         return;
@@ -163,12 +170,16 @@ static void read_op(Reader *reader, Model *model, int index) {
             good = 0;
     }
     if (!good || op->channels > MAX_CHANNELS || op->shift < 0 || op->shift > 4 ||
-        (op->channels % 8 && op->shift))
+        (op->channels % 8 && op->shift)) {
         reader->failed = 1;
+        return;
+    }
+    uint64_t each = op->layer.outputs ? work_of(&op->layer) : (uint64_t)op->channels;
+    model->work += each * STRIDE * STRIDE >> 2 * op->shift;
 }
 
 // Parses a model file. The result points at a Model, or is an error.
-EXPORT("sc_load") int32_t sc_load(const uint8_t *file, size_t size) {
+EXPORT("sc_load") intptr_t sc_load(const uint8_t *file, size_t size) {
     if (size < 24 || size > 1u << 26) return ERROR_MODEL;
     Reader reader = {file, file + size - 4, 0};
     Reader tail = {file + size - 4, file + size, 0};
@@ -200,7 +211,7 @@ EXPORT("sc_load") int32_t sc_load(const uint8_t *file, size_t size) {
     const Op *last = &model->ops[model->op_count - 1];
     int wanted = model->decoder ? 3 : model->channels;
     if (last->channels != wanted || last->shift != (model->decoder ? 0 : 4)) return ERROR_MODEL;
-    return (int32_t)(size_t)model;
+    return (intptr_t)model;
 }
 
 #include "tables.h"

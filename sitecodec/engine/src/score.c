@@ -248,7 +248,7 @@ static void work(Scorer *scorer, const uint8_t *rgb, const Tile *tiles, int coun
 }
 
 static float *plane(size_t pitch, size_t rows) {
-    return pitch * rows > (size_t)1 << 29 ? NULL : allocate(pitch * rows * sizeof(float));
+    return allocate((uint64_t)pitch * rows * sizeof(float));
 }
 
 // A scorer for candidates of the reference, (height, width, 3) sRGB; or an error. Shorter

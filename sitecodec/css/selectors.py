@@ -1,0 +1,178 @@
+"""Selectors as far as a build can judge them: what they match, and which changes they would see."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from functools import cache, cached_property
+from typing import Any
+
+import cssselect2
+import tinycss2
+from cssselect2 import parser
+
+WRAPPER = "<picture>"
+"""The value in `Selector.sees` of a selector that would see an element put around an image."""
+
+# Pseudo-classes that the tree alone decides; other pseudo-classes hold at times.
+_EXACT = frozenset(
+    "root empty first-child last-child only-child first-of-type last-of-type only-of-type"
+    " nth-child nth-last-child nth-of-type nth-last-of-type link any-link".split()
+)
+_PSEUDO_ELEMENT = re.compile(r"::[\w-]+|:(?:before|after|first-line|first-letter)\b[^()]*$")
+_LOGICAL = frozenset(("is", "where", "not", "has"))
+_STRUCTURE = _EXACT - {"root", "link", "any-link"}
+
+
+class Selector:
+    """One selector, without its commas."""
+
+    def __init__(self, tokens: list[Any]) -> None:
+        """Parse component values of tinycss2. Raises cssselect2.SelectorError."""
+        self.text = " ".join(tinycss2.serialize(tokens).split())
+        kept, self.exact = _judged(tokens)
+        """`exact` tells whether it matches for sure what `test` says it may match."""
+        (self._parsed,) = parser.parse(kept)
+        self.pseudo_element = _PSEUDO_ELEMENT.search(self.text) is not None
+        self.specificity: tuple[int, int, int] = self._parsed.specificity
+        tree = self._parsed.parsed_tree
+        subject = tree.right if isinstance(tree, parser.CombinedSelector) else tree
+        self.name = self.id = ""
+        self.classes: list[str] = []
+        for simple in subject.simple_selectors:
+            if isinstance(simple, parser.LocalNameSelector):
+                self.name = simple.lower_local_name
+            elif isinstance(simple, parser.IDSelector):
+                self.id = simple.ident
+            elif isinstance(simple, parser.ClassSelector):
+                self.classes.append(simple.class_name)
+        self.sees = frozenset(_seen(tree, subject=True))
+        """Attributes that it asks for, and WRAPPER."""
+        self.has = ":has(" in self.text.lower()
+        self.siblings = "+" in self.text or "~" in self.text or "of-type" in self.text
+
+    @cached_property
+    def test(self) -> Callable[[cssselect2.ElementWrapper], bool]:
+        """Whether it may match an element."""
+        try:
+            compiled = cssselect2.compiler.CompiledSelector(self._parsed)
+        except (cssselect2.SelectorError, NotImplementedError, SyntaxError, RecursionError):
+            self.exact = False
+            return lambda _: True
+        return compiled.test  # type: ignore[no-any-return]
+
+    def may_match(self, node: cssselect2.ElementWrapper) -> bool:
+        """Whether it may match an element: a quick look before the test."""
+        if self.name and self.name != node.local_name:
+            return False
+        if self.id and self.id != node.id:
+            return False
+        return all(name in node.classes for name in self.classes) and bool(self.test(node))
+
+
+def selectors(tokens: list[Any]) -> list[Selector] | None:
+    """The selectors of a rule's prelude; None if one of them is not understood."""
+    found = []
+    for part in _parts(tokens):
+        try:
+            found.append(Selector(part))
+        except (ValueError, NotImplementedError, RecursionError):  # as SelectorErrors are
+            return None
+    return found
+
+
+@cache
+def read(text: str) -> tuple[Selector, ...]:
+    """The selectors that a script looks elements up by; none if they are not understood."""
+    return tuple(selectors(tinycss2.parse_component_value_list(text)) or ())
+
+
+def _parts(tokens: list[Any]) -> Iterator[list[Any]]:
+    part: list[Any] = []
+    for token in tokens:
+        if token == ",":
+            yield part
+            part = []
+        else:
+            part.append(token)
+    yield part
+
+
+def _judged(tokens: list[Any]) -> tuple[list[Any], bool]:
+    """A selector without what only a visit decides, which then matches more; whether it is whole.
+
+    Pseudo-elements go too: what they belong to stays.
+    """
+    kept: list[Any] = []
+    exact = True
+    stream = iter(tokens)
+    for token in stream:
+        if token == "|" and kept and (kept[-1] == "*" or kept[-1].type == "ident"):
+            kept.pop()  # a namespace
+            exact = False
+            continue
+        if token != ":":
+            kept.append(token)
+            continue
+        after = next(stream, None)
+        if after == ":":
+            after = next(stream, None)
+            name = ""
+        else:
+            name = str(getattr(after, "lower_name", None) or getattr(after, "lower_value", ""))
+        if name in _LOGICAL and after is not None and after.type == "function":
+            parts = [_judged(list(part)) for part in _parts(after.arguments)]
+            if all(whole for _, whole in parts):
+                kept += (token, after)
+                continue
+            if name in ("is", "where"):
+                inner = ",".join(tinycss2.serialize(part) for part, _ in parts)
+                kept += tinycss2.parse_component_value_list(f":{name}({inner})")
+                exact = False
+                continue
+        elif name in _EXACT:
+            kept += (token, after)
+            continue
+        exact = False
+        if not kept or kept[-1].type == "whitespace" or kept[-1] in (">", "+", "~"):
+            kept += tinycss2.parse_component_value_list("*")
+    return kept, exact
+
+
+def _seen(tree: Any, *, subject: bool) -> Iterator[str]:  # noqa: ANN401 - untyped library
+    """The things that a selector, or a part of it, looks at."""
+    if isinstance(tree, parser.CombinedSelector):
+        if tree.combinator != " ":
+            yield WRAPPER
+        yield from _seen(tree.left, subject=False)
+        yield from _seen(tree.right, subject=subject)
+        return
+    for simple in tree.simple_selectors:
+        yield from _seen_by(simple, subject=subject)
+    named = any(isinstance(simple, _NAMING) for simple in tree.simple_selectors)
+    if not named and not subject:  # the wrapper could be what it means
+        yield WRAPPER
+
+
+_NAMING = (
+    *(parser.LocalNameSelector, parser.IDSelector, parser.ClassSelector),
+    parser.AttributeSelector,
+)
+
+
+def _seen_by(simple: Any, *, subject: bool) -> Iterator[str]:  # noqa: ANN401 - untyped library
+    """What a simple selector looks at."""
+    if isinstance(simple, parser.LocalNameSelector):
+        if simple.lower_local_name in ("picture", "source"):
+            yield WRAPPER
+    elif isinstance(simple, parser.AttributeSelector):
+        yield simple.lower_name
+    elif isinstance(simple, parser.RelationalSelector):
+        yield WRAPPER
+        for relative in simple.selector_list:
+            yield from _seen(relative.selector.parsed_tree, subject=False)
+    elif hasattr(simple, "selector_list"):
+        for inner in simple.selector_list:
+            yield from _seen(inner.parsed_tree, subject=subject)
+    elif getattr(simple, "name", "") in _STRUCTURE and not isinstance(simple, _NAMING):
+        yield WRAPPER

@@ -1,0 +1,223 @@
+"""All rules that hold for a page: which match an element, and which values a property may have."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+from xml.etree.ElementTree import Element
+
+from sitecodec.css import sheets
+from sitecodec.css.selectors import Selector
+from sitecodec.css.sheets import Rule, Sheet
+from sitecodec.css.tree import Node, Tree, node
+
+# Flow is horizontal here, which `vertical` in widths.py looks after.
+_LOGICAL = {
+    "inline-size": "width",
+    "block-size": "height",
+    "min-inline-size": "min-width",
+    "min-block-size": "min-height",
+    "max-inline-size": "max-width",
+    "max-block-size": "max-height",
+    "word-wrap": "overflow-wrap",
+}
+PROPERTIES = frozenset(
+    "width height min-width min-height max-width max-height aspect-ratio object-fit object-view-box"
+    " display position flex flex-basis flex-shrink margin margin-left margin-right margin-inline"
+    " margin-inline-start margin-inline-end zoom scale transform content-visibility writing-mode"
+    " grid grid-template grid-template-columns grid-auto-columns grid-auto-flow font font-size"
+    " line-height contain all content".split()
+)
+"""The properties that affect the size at which an image is shown."""
+
+Key = tuple[object, ...]
+
+
+class Placed(NamedTuple):
+    """A rule and its place in the cascade, for normal and for important declarations."""
+
+    rule: Rule
+    normal: Key
+    important: Key
+
+
+class Styles:
+    """The rules of a page's style sheets, in their order."""
+
+    def __init__(self, given: Iterable[Sheet], asked: Iterable[Selector] = ()) -> None:
+        """Take sheets in document order, and selectors that scripts look for."""
+        ranks: dict[str, int] = {}
+        rules: list[Rule] = []
+        for sheet in given:
+            for layer in sheet.layers:
+                parts = layer.split(".")
+                for end in range(1, len(parts) + 1):
+                    ranks.setdefault(".".join(parts[:end]), len(ranks))
+            rules += sheet.rules
+        self._buckets: dict[str, list[Placed]] = {}
+        seeing: dict[str, dict[str, Selector]] = {}
+        for number, rule in enumerate(rules):
+            for mark in rule.selector.sees:
+                seeing.setdefault(mark, {}).setdefault(rule.selector.text, rule.selector)
+            if rule.selector.pseudo_element or PROPERTIES.isdisjoint(_names(rule)):
+                continue
+            self._buckets.setdefault(_bucket(rule.selector), []).append(
+                _placed(rule, number, ranks)
+            )
+        for selector in asked:
+            for mark in selector.sees:
+                seeing.setdefault(mark, {}).setdefault(selector.text, selector)
+        self.seeing = {mark: tuple(found.values()) for mark, found in seeing.items()}
+        """The selectors that would see an attribute, or a WRAPPER, of an image."""
+        self._matched: dict[Element, list[Placed]] = {}
+
+    def forget(self) -> None:
+        """Forget what was found out of the elements of the page before."""
+        self._matched.clear()
+
+    def matched(self, element: Node) -> list[Placed]:
+        """The rules that may match an element, with a declaration that matters."""
+        found = self._matched.get(element.etree_element)
+        if found is None:
+            names = ["*", element.local_name, *(f".{c}" for c in element.classes)]
+            names += [f"#{element.id}"] if element.id else []
+            found = [
+                placed
+                for name in names
+                for placed in self._buckets.get(name, ())
+                if placed.rule.selector.may_match(element)
+            ]
+            self._matched[element.etree_element] = found
+        return found
+
+    def values(self, element: Node, name: str, base: str = "") -> set[str]:
+        """The values that a property may have on an element; `base` where nothing is declared.
+
+        `base` is what the attributes of the element say, or ''. Values are as they are written.
+        """
+        found: list[tuple[Key, bool, str]] = []
+        for rule, normal, important in self.matched(element):
+            certain = rule.always and rule.selector.exact
+            for own in rule.declarations:
+                if (value := _value(own, name)) is not None:
+                    found.append((important if own.important else normal, certain, value))
+        for own in sheets.declarations(element.etree_element.get("style", "")):
+            if (value := _value(own, name)) is not None:
+                found.append(((2 + 2 * own.important,), True, value))
+        possible = {base}
+        for _, certain, value in sorted(found, key=lambda item: item[0]):
+            if value.split("(")[0] in ("unset", "initial", "revert", "revert-layer"):
+                possible |= {"", base, "revert"} if value != "initial" else {""}
+            else:
+                possible = {value} if certain else possible | {value}
+        return possible
+
+
+def _value(own: sheets.Declaration, name: str) -> str | None:
+    """The value that a declaration gives a property; None if it gives none."""
+    if _LOGICAL.get(own.name, own.name) == name:
+        return own.value
+    return "revert" if own.name == "all" else None
+
+
+def _names(rule: Rule) -> Iterator[str]:
+    return (_LOGICAL.get(own.name, own.name) for own in rule.declarations)
+
+
+def _bucket(selector: Selector) -> str:
+    if selector.id:
+        return f"#{selector.id}"
+    if selector.classes:
+        return f".{selector.classes[0]}"
+    return selector.name or "*"
+
+
+def _placed(rule: Rule, number: int, ranks: dict[str, int]) -> Placed:
+    """The rank of a rule: layers in order, then rules outside of layers; reversed if important."""
+    parts = rule.layer.split(".") if rule.layer is not None else []
+    path = [float(ranks.get(".".join(parts[:end]), 0)) for end in range(1, len(parts) + 1)]
+    layer, turned = (*path, math.inf), (*(-rank for rank in path), -math.inf)
+    rest = (rule.selector.specificity, number)
+    return Placed(rule, (1, layer, *rest), (3, turned, *rest))
+
+
+def noticed(
+    found: Tree, selectors: Iterable[Selector], element: Element, changed: dict[str, str]
+) -> str:
+    """The selector that would match otherwise if an image had these attributes; '' for none."""
+    seeing = list(selectors)
+    if not seeing:
+        return ""
+    before = _matches(found, seeing, element)
+    attributes = dict(element.attrib)
+    element.attrib.update(changed)
+    try:
+        after = _matches(found, seeing, element)
+    finally:
+        element.attrib.clear()
+        element.attrib.update(attributes)
+    return _difference(before, after)
+
+
+def wrapper_noticed(found: Tree, styles: Styles, element: Element, sources: int) -> str:
+    """The selector that would match otherwise if an image stood in a `<picture>`; '' for none."""
+    from sitecodec.css.selectors import WRAPPER
+
+    seeing = styles.seeing.get(WRAPPER, ())
+    parent = found.parents[element]
+    place = node(found, element).index
+    before = _matches(found, seeing, element)
+    picture = Element("picture")
+    picture.extend(Element("source") for _ in range(sources))
+    picture.append(element)
+    parent[place] = picture
+    found.parents[picture], found.parents[element] = parent, picture
+    found.places[picture], found.places[element] = place, sources
+    try:
+        after = _matches(found, seeing, element)
+        why = _difference(before, after)
+        if not why:
+            wrapped = node(found, picture)
+            shows = ("display", "font-size", "font", "line-height", "writing-mode", "zoom")
+            for rule, *_ in styles.matched(wrapped):
+                names = {own.name for own in rule.declarations}
+                if not names.isdisjoint(shows) and rule.selector.text not in ("*", ":root *"):
+                    return rule.selector.text
+        return why
+    finally:
+        parent[place] = element
+        found.parents[element], found.places[element] = parent, place
+        del found.parents[picture], found.places[picture]
+
+
+_Matches = dict[tuple[str, Element], bool]
+
+
+def _matches(found: Tree, seeing: Iterable[Selector], element: Element) -> _Matches:
+    """The matches of selectors among the elements whose match an image can change."""
+    image = node(found, element)
+    outer = image.parent if image.parent.etree_element.tag == "picture" else image
+    parent, place = outer.parent, outer.index
+    after: list[Node] = []
+    others: list[Node] = []
+    matches: _Matches = {}
+    for selector in seeing:
+        targets = [image]
+        if selector.siblings:
+            if not after:
+                for child in parent.iter_children():
+                    if child.index > place:
+                        after += child.iter_subtree()
+            targets += after
+        if selector.has:
+            others = others or list(node(found, found.root).iter_subtree())
+            targets = others
+        for target in targets:
+            if target.local_name not in ("picture", "source") and selector.may_match(target):
+                matches[selector.text, target.etree_element] = True
+    return matches
+
+
+def _difference(before: _Matches, after: _Matches) -> str:
+    return next((text for text, _ in before.keys() ^ after.keys()), "")

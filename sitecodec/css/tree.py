@@ -1,0 +1,177 @@
+"""A page's elements as a tree, for matching the selectors of its style sheets.
+
+Built from the tags alone, as browsers build it where end tags are left out: `<p>` ends before a
+block, `<li>` before the next one, `<tr>` gets a `<tbody>`. The content of
+`<template>` is not in it.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from xml.etree.ElementTree import Element, SubElement
+
+from cssselect2 import ElementWrapper
+
+from sitecodec.page.tokens import attributes_of, tags
+
+_VOID = frozenset(
+    "area base br col embed hr img input link meta param source track wbr keygen frame".split()
+)
+_HEAD = frozenset("base link meta noscript script style template title".split())
+_ENDS_P = frozenset(
+    "address article aside blockquote center details dialog dir div dl fieldset figcaption figure"
+    " footer form h1 h2 h3 h4 h5 h6 header hgroup hr main menu nav ol p pre search section table"
+    " ul".split()
+)
+# The elements that a start tag closes, and the elements that it does not look beyond.
+_CLOSES = {
+    "li": (("li",), ("ul", "ol", "menu")),
+    "dt": (("dt", "dd"), ("dl",)),
+    "dd": (("dt", "dd"), ("dl",)),
+    "tr": (("tr",), ("table",)),
+    "td": (("td", "th"), ("tr", "table")),
+    "th": (("td", "th"), ("tr", "table")),
+    "tbody": (("tbody", "thead", "tfoot"), ("table",)),
+    "tfoot": (("tbody", "thead", "tfoot"), ("table",)),
+    "option": (("option",), ("select",)),
+}
+_BARRIERS = frozenset("table td th caption button object marquee svg math".split())
+
+_DEEPEST = 512  # elements in each other, as in Chromium: what is deeper stands beside them
+
+
+class Tree(NamedTuple):
+    """The elements of a page."""
+
+    root: Element
+    images: dict[int, Element]
+    """The elements that are `<img>`, by the start of their tags."""
+
+    parents: dict[Element, Element]
+
+    places: dict[Element, int]
+    """How many elements stand before each in its parent, as the page was read."""
+
+    texts: dict[Element, str]
+    """The content of `<style>` and `<script>`, and all `<link>`s (with ''), in document order."""
+
+
+class Node(ElementWrapper):  # type: ignore[misc]
+    """An element to match selectors against; the siblings before it are wrapped when asked for."""
+
+    @property
+    def etree_children(self) -> Element:
+        """The elements in it: of our trees, no copy without comments has to be made."""
+        return self.etree_element  # type: ignore[no-any-return]
+
+    @property
+    def previous(self) -> Node | None:
+        """The sibling before it."""
+        if self.index == 0:
+            return None
+        element, parent = self.etree_siblings[self.index - 1], self.parent
+        return Node(element, parent, self.index - 1, None, in_html_document=True)
+
+    @previous.setter
+    def previous(self, _: object) -> None:
+        pass
+
+
+def tree(data: bytes) -> Tree:
+    """The tree of a document. Never fails."""
+    root = Element("html")
+    head, body = SubElement(root, "head"), Element("body")
+    root.append(body)
+    found = Tree(root, {}, {head: root, body: root}, {head: 0, body: 1}, {})
+    stack = [root, head]
+    templates = 0
+    content: tuple[Element, int] | None = None
+    for start, end, tag in tags(data, len(data), every=True):
+        name = tag.lstrip("/")
+        if name == "template":
+            templates = max(0, templates + (-1 if tag[0] == "/" else 1))
+        if templates or name == "cdata":
+            continue
+        if name in ("html", "head", "body"):
+            own = {"html": root, "head": head, "body": body}[name]
+            own.attrib.update(_attributes(data, start, end) if tag[0] != "/" else {})
+            if tag in ("body", "/head"):
+                stack = [root, body]
+            continue
+        if tag[0] == "/":
+            if content and name in ("style", "script"):
+                text = data[content[1] : start].decode("utf-8", "replace")
+                found.texts[content[0]] = text
+                content = None
+            _close(stack, name)
+            continue
+        if stack[1] is head and name not in _HEAD:
+            stack = [root, body]
+        _imply(stack, name, found)
+        element = SubElement(stack[-1], name, _attributes(data, start, end))
+        found.parents[element] = stack[-1]
+        found.places[element] = len(stack[-1]) - 1
+        if name == "img":
+            found.images[start] = element
+        elif name in ("link", "style", "script"):
+            found.texts[element] = ""
+            content = (element, end) if name != "link" else content
+        if len(stack) < _DEEPEST and name not in _VOID and _stays_open(data, end, stack):
+            stack.append(element)
+    return found
+
+
+def _stays_open(data: bytes, end: int, stack: list[Element]) -> bool:
+    """Whether a start tag opens its element: "/>" closes it in SVG and MathML, not in HTML."""
+    return data[end - 2] != 0x2F or not any(e.tag in ("svg", "math") for e in stack)
+
+
+def node(found: Tree, element: Element) -> Node:
+    """An element of the tree, wrapped with its ancestors."""
+    parent = found.parents.get(element)
+    if parent is None:
+        return Node(element, None, 0, None, in_html_document=True)
+    wrapped = node(found, parent)
+    index = found.places.get(element, -1)
+    if not (0 <= index < len(parent) and parent[index] is element):
+        index = list(parent).index(element)
+    return Node(element, wrapped, index, None, in_html_document=True)
+
+
+def _attributes(data: bytes, start: int, end: int) -> dict[str, str]:
+    if b"=" not in data[start:end] and b" " not in data[start:end]:
+        return {}
+    values: dict[str, str] = {}
+    for attribute in attributes_of(data, start, end):
+        values.setdefault(attribute.name, attribute.value)
+    return values
+
+
+def _close(stack: list[Element], name: str) -> None:
+    for position in range(len(stack) - 1, 1, -1):
+        if stack[position].tag == name:
+            del stack[position:]
+            return
+
+
+def _imply(stack: list[Element], name: str, found: Tree) -> None:
+    """Close what the start tag of an element ends, and open what has to be around it."""
+    if name in _ENDS_P:
+        for position in range(len(stack) - 1, 1, -1):
+            if stack[position].tag == "p":
+                del stack[position:]
+                break
+            if stack[position].tag in _BARRIERS:
+                break
+    closes, barriers = _CLOSES.get(name, ((), ()))
+    for position in range(len(stack) - 1, 1, -1):
+        if stack[position].tag in barriers:
+            break
+        if stack[position].tag in closes:
+            del stack[position:]
+            break
+    if name == "tr" and stack[-1].tag == "table":
+        body = SubElement(stack[-1], "tbody")
+        found.parents[body] = stack[-1]
+        found.places[body] = len(stack[-1]) - 1
+        stack.append(body)

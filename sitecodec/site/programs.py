@@ -1,0 +1,92 @@
+"""The effect of a page's own scripts on its images: new elements, or other sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from sitecodec.page import html, owners, setters, urls
+from sitecodec.page.owners import Owned
+from sitecodec.site import files
+from sitecodec.site.files import File
+
+if TYPE_CHECKING:
+    from sitecodec.site.uses import Look
+
+_MOST_BYTES = 8_000_000
+
+
+class Script(NamedTuple):
+    """The facts about one script."""
+
+    framework: str = ""
+    """Its text, if it brings a framework along."""
+
+    sets: tuple[str, ...] = ()
+    """Selectors of the images whose source it may set."""
+
+    sets_source: bool = False
+    """Whether it sets the source of anything."""
+
+
+class Programs(NamedTuple):
+    """The effects of all scripts of a page."""
+
+    owned: tuple[Owned, ...]
+    """The parts of the page that a framework renders anew."""
+
+    sets: tuple[str, ...]
+    sets_source: bool
+
+    def may_set(self, image: html.Image) -> bool:
+        """Whether a script may give an image, or a source of its picture, another file."""
+        own = [a.value for a in image.attributes if a.name.startswith("on")]
+        if any(setters.sets_own(handler) for handler in own):
+            return True
+        if self.sets_source and any(setters.passes_itself(handler) for handler in own):
+            return True
+        return any(
+            setters.may_mean(selector, image, "img")
+            or any(setters.may_mean(selector, tag, "source") for tag in image.sources or ())
+            for selector in self.sets
+        )
+
+
+def read(look: Look, data: bytes) -> Programs:
+    """Read the scripts of a page, as far as they are the site's own."""
+    scripts = list(_scripts(look, data))
+    inline = [_of_text(text) for text in html.handlers(data)]
+    all_of_them = [*scripts, *inline]
+    return Programs(
+        owners.owned(data, [s.framework for s in scripts if s.framework]),
+        tuple(dict.fromkeys(selector for s in all_of_them for selector in s.sets)),
+        any(s.sets_source for s in all_of_them),
+    )
+
+
+def _scripts(look: Look, data: bytes) -> Iterator[Script]:
+    for script in html.scripts(data):
+        if not script.src:
+            yield _of_text(script.text)
+            continue
+        target = urls.resolve(script.src, look.base or look.root, look.root)
+        if not isinstance(target, urls.Target) or look.is_asset(target.path):
+            continue  # of another host, or by us: what registers the worker renews its images
+        file = look.file(target.path)
+        if isinstance(file, File) and file.size <= _MOST_BYTES:
+            try:
+                yield _of_file(f"{file.real}", files.stamp(f"{file.real}"))
+            except OSError:
+                continue
+
+
+@lru_cache(maxsize=256)
+def _of_file(place: str, stamp: files.Stamp) -> Script:
+    """The facts about a script's file, remembered until it changes. Raises OSError."""
+    return _of_text(files.read(place)[0].decode("utf-8", "replace"))
+
+
+def _of_text(text: str) -> Script:
+    framework = text if owners.program(text) else ""
+    return Script(framework, setters.selectors(text), setters.sets_source(text))
