@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sitecodec import codecs, metrics
+from sitecodec.calibration import GRAPHICS_SCORE
 from sitecodec.encoding import images, sources
 from sitecodec.encoding.conventional import Offsets, smallest
-from sitecodec.encoding.task import GRAPHICS_SCORE, Task
+from sitecodec.encoding.task import Task
 from sitecodec.site import manifest
 from sitecodec.visitors import worker
 

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from sitecodec import families
+from sitecodec.calibration import MIN_TILE_SCORE, QUALITIES, QUALITY
 from sitecodec.errors import SettingsError
 from sitecodec.families import Family
 
 CONFIG_NAMES = ("sitecodec.toml", "mkdocs.yml", "properdocs.yml")
 """Files that may hold settings, the first that does counts."""
-
-QUALITIES = {"low": 50.0, "medium": 65.0, "high": 75.0}
-"""Names for the setting `quality`, with the scores they mean."""
 
 REFINING = 5
 """The least effort at which latents are refined."""
@@ -28,12 +26,12 @@ REFINING = 5
 class Settings:
     """The settings of a build. They are immutable and picklable, so that jobs can carry them."""
 
-    quality: float = 65.0
+    quality: float = QUALITY
     """The score that encoded images must reach, on the scale of SSIMULACRA2: a number from 0 to
     100, or `low` (50), `medium` (65) or `high` (75). Raise it if images look worse than you like;
     each step costs bytes. Screenshots and drawings must always reach 85."""
 
-    min_tile_score: float = 45.0
+    min_tile_score: float = MIN_TILE_SCORE
     """The score that each part of 256x256 pixels must reach, from -1000 to 100. It keeps a good
     average from hiding a bad spot. Screenshots and drawings must always reach 75 in each part.
     Parts that look like text must also keep their shape."""

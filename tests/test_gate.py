@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from sitecodec import codecs, families, metrics
+from sitecodec.calibration import GRAPHICS_SCORE, GRAPHICS_TILE
 from sitecodec.codecs.web import WebCodec
 from sitecodec.encoding import gate, images, payloads
-from sitecodec.encoding.task import GRAPHICS_SCORE, GRAPHICS_TILE, Task, is_graphics, of_settings
+from sitecodec.encoding.task import Task, is_graphics, of_settings
 from sitecodec.encoding.trials import Trial
 from sitecodec.payload import read_header
 from sitecodec.settings import Settings

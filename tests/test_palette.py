@@ -5,9 +5,10 @@ import pytest
 from PIL import Image
 
 from sitecodec import metrics
+from sitecodec.calibration import GRAPHICS_TILE
 from sitecodec.encoding import images, palette
 from sitecodec.encoding.palette import REACHES, fewer
-from sitecodec.encoding.task import GRAPHICS_TILE, Task
+from sitecodec.encoding.task import Task
 
 
 @pytest.fixture(scope="module")

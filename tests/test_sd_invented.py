@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from sitecodec import calibration
 from sitecodec.sd import invented
 
 
@@ -37,7 +38,7 @@ def test_a_bad_part_is_not_kept(photo):
     broken[100:180, 100:180] = blue[20:100, 200:280]
     verdict = invented.judge(blue, broken)
     assert verdict.reason.startswith("worst tile")
-    assert verdict.worst_tile < invented.WORST_TILE
+    assert verdict.worst_tile < calibration.GENERATIVE_TILE
 
 
 def test_the_floor_is_never_laxer_than_asked(photo):
@@ -70,7 +71,7 @@ def test_a_face_that_looks_another_way_is_not_kept(make, tone):
     assert invented.judge(source, source).kept
     verdict = invented.judge(source, portrait(make, tone, 3))
     assert verdict.reason.startswith("skin, perhaps a face: a part scores ")
-    assert verdict.skin_score < invented.SKIN_SCORE
+    assert verdict.skin_score < calibration.SKIN_SCORE
 
 
 def test_without_colours_every_part_may_be_a_face(make):
@@ -78,7 +79,7 @@ def test_without_colours_every_part_may_be_a_face(make):
         np.repeat(portrait(make, TONES[0], eyes)[..., :1], 3, axis=2) for eyes in (-3, 3)
     )
     assert invented.judge(source, source).kept
-    assert invented.judge(source, other).skin_score < invented.SKIN_SCORE
+    assert invented.judge(source, other).skin_score < calibration.SKIN_SCORE
 
 
 def test_what_has_not_the_colour_of_skin_is_none():

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from sitecodec import codecs, lettering, metrics
+from sitecodec.calibration import GRAPHICS_SCORE
 from sitecodec.encoding import images, palette, sources, variants
-from sitecodec.encoding.task import GRAPHICS_SCORE, is_graphics
+from sitecodec.encoding.task import is_graphics
 from sitecodec.encoding.trials import TEXT
 from sitecodec.settings import Settings
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from sitecodec.calibration import CHECK_SCORE, CHECK_TILE
 from sitecodec.check.boxes import Box
 
 if TYPE_CHECKING:
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
 
     Pixels = NDArray[np.uint8]
     _T = TypeVar("_T", bound=np.generic)
-
-SCORE = 30.0
-"""SSIMULACRA2 that a picture keeps at least, as it is shown."""
-
-WORST = 0.0
-"""SSIMULACRA2 that the worst of its 256x256 parts keeps at least."""
 
 SHIFT = 4.0
 """The most that a picture's mean colour may change, in any channel, in levels of 255."""
@@ -110,9 +105,9 @@ def file_change(plain: bytes, built: bytes) -> str:
         a, b = np.ascontiguousarray(a[..., :3]), np.ascontiguousarray(b[..., :3])
     with metrics.against(a) as judge:
         scores = judge(b)
-    if scores.score < SCORE:
+    if scores.score < CHECK_SCORE:
         return f"score {scores.score:.0f}"
-    if scores.worst_tile < WORST:
+    if scores.worst_tile < CHECK_TILE:
         return f"worst part {scores.worst_tile:.0f}"
     return ""
 

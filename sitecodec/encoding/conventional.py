@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sitecodec import metrics
+from sitecodec import calibration, metrics
 from sitecodec.encoding import encoders, search
 from sitecodec.encoding.encoders import Encoder
 from sitecodec.encoding.task import Task
@@ -20,10 +20,8 @@ if TYPE_CHECKING:
     from sitecodec.pixels import Pixels
 
 
-_SLOPE = 0.027  # how fast the logarithm of the size rises with the score, on the same pictures
 _GRID = 6
 _SURELY = 1.15  # what one file to ship foretells of the next is within a tenth
-_HOPELESS = 1.0  # what a quick trial at quality 100 may lack; there the speed tells little
 _LARGER = 1.7  # by so much the files of quick trials may be larger
 
 
@@ -68,15 +66,17 @@ def smallest(task: Task, limit: float, hints: Offsets, kind: Encoder | None = No
     """
     kind = kind or encoders.usual(task)
     if max(task.source.shape) > kind.format.largest_side:
-        return Conventional(kind.format, None, -math.inf, _SLOPE, hints)
+        return Conventional(kind.format, None, -math.inf, calibration.SIZE_SLOPE, hints)
     quick = _look(task, kind, hints)
     found = quick.expected
-    typical = quick.trials[quick.top].score + _slower(quick.trials[quick.top].score)
+    typical = quick.trials[quick.top].score + calibration.quick_gap(quick.trials[quick.top].score)
     typical += hints.quick - float(kind.curve[quick.top])
     unreached = quick.top == len(kind.qualities) - 1
-    unreached = unreached and quick.levels[quick.top] < task.target - _HOPELESS
+    unreached = unreached and quick.levels[quick.top] < task.target - calibration.HOPELESS
     if unreached or (min(found.values()) < task.target and _too_large(task, kind, quick, limit)):
-        return Conventional(kind.format, None, -math.inf, _SLOPE, Offsets(typical, hints.quick))
+        return Conventional(
+            kind.format, None, -math.inf, calibration.SIZE_SLOPE, Offsets(typical, hints.quick)
+        )
     files: dict[int, Encoded] = {}
 
     def trial(step: int) -> float:
@@ -122,7 +122,7 @@ class _Look:
     @property
     def expected(self) -> dict[int, float]:
         """The levels of files to ship."""
-        return {step: level + _slower(level) for step, level in self.levels.items()}
+        return {step: level + calibration.quick_gap(level) for step, level in self.levels.items()}
 
 
 def _look(task: Task, kind: Encoder, hints: Offsets) -> _Look:
@@ -160,11 +160,6 @@ def _too_large(task: Task, kind: Encoder, quick: _Look, limit: float) -> bool:
     return size > limit * _LARGER
 
 
-def _slower(score: float) -> float:
-    """The score of a final file minus the score of a quick trial: on photographs, up to 1.5."""
-    return min(max(0.075 * (95 - score), 0.3), 6.5)
-
-
 def _size_at(target: float, levels: dict[int, float], trials: dict[int, Trial]) -> float:
     """The size at the target, between those of trials of these levels."""
     steps = sorted(levels, key=levels.__getitem__)
@@ -175,7 +170,7 @@ def _size_at(target: float, levels: dict[int, float], trials: dict[int, Trial]) 
 def _slope(target: float, points: list[tuple[float, int]]) -> float:
     """How fast the logarithm of the size rises around the target, by the nearest (level, size)."""
     near = sorted(points, key=lambda point: abs(point[0] - target))[:2]
-    if len(near) < 2 or abs(near[0][0] - near[1][0]) < 0.5:
-        return _SLOPE
+    if len(near) < 2 or abs(near[0][0] - near[1][0]) < calibration.APART:
+        return calibration.SIZE_SLOPE
     slope = math.log(near[0][1] / near[1][1]) / (near[0][0] - near[1][0])
-    return min(max(slope, 0.01), 0.1)
+    return min(max(slope, calibration.SLOPES[0]), calibration.SLOPES[1])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sitecodec import formats
+from sitecodec import calibration, formats
 from sitecodec.encoding import images, search
 from sitecodec.encoding.task import Task
 from sitecodec.encoding.trials import measured
@@ -22,8 +22,6 @@ from sitecodec.formats import Format
 
 if TYPE_CHECKING:
     from sitecodec.pixels import Pixels
-
-_UNHARMED = 95.0  # what a picture must score with its alpha misread
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,6 @@ _QUICK = 9
 @functools.cache
 def avif(chroma: str, speed: int) -> Encoder:
     """AVIFs with colours as sharp as `chroma` says, whose files to ship have a speed."""
-    scores = (-33.4, -6.3, 20.4, 39.2, 54.4, 67.0, 75.3, 80.2, 84.4, 88.7, 92.8)
     return Encoder(
         formats.AVIF,
         f"avif/{_QUICK}" if chroma == "4:2:0" else f"avif {chroma}/{_QUICK}",
@@ -69,7 +66,7 @@ def avif(chroma: str, speed: int) -> Encoder:
             pixels, quality, _QUICK if quick else speed, chroma
         ),
         QUALITIES,
-        search.curve(scores)[list(QUALITIES)],
+        search.curve(calibration.AVIF_SCORES)[list(QUALITIES)],
     )
 
 
@@ -78,7 +75,7 @@ WEBP = Encoder(
     "webp",
     lambda pixels, quality, quick: images.lossy_webp(pixels, quality),
     tuple(range(101)),
-    search.curve((-29.8, 25.9, 39.9, 48.9, 56.2, 61.8, 65.8, 69.6, 75.8, 84.7, 91.0)),
+    search.curve(calibration.WEBP_SCORES),
 )
 
 
@@ -119,5 +116,5 @@ def _is_soft(task: Task) -> bool:
     alpha = task.source[..., 3].astype(np.float32)
     misread = np.clip((alpha - 16) * (255 / 219), 0, 255).round().astype(np.uint8)
     shown = np.dstack([task.source[..., :3], misread])
-    strict = replace(task, target=max(task.target, _UNHARMED))
+    strict = replace(task, target=max(task.target, calibration.UNHARMED))
     return not strict.reached(measured(b"", task.score(shown)))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 
+from sitecodec import calibration
 from sitecodec.encoding import images, search
 from sitecodec.encoding.task import Task
 from sitecodec.encoding.trials import Encoded, encoded, measured
@@ -15,7 +16,6 @@ WORTH_IT = 0.9
 """It has to be smaller than the author's file by a tenth: another loss must buy something."""
 
 _HALF = 0.5  # of the author's bytes, over which it must not look worse than that file
-_ALIKE = 90.0  # "visually lossless" on the scale of SSIMULACRA2
 
 # Lighthouse 13's image-delivery-insight does not flag a JPEG of at most 2/12 byte per pixel for its
 # format. Where that is good enough, more is not spent.
@@ -23,8 +23,8 @@ _PIXELS_PER_BYTE = 6
 _USUAL, _BEST = 80, 95
 _MOST_TRIALS = 3
 _HEADROOM = 2
-# Mean scores and the logarithm of sizes on Kodak pictures for quality 0, 10, ... 100: priors.
-_CURVE = search.curve((-64.2, -11.7, 30.5, 47.3, 56.6, 62.5, 66.4, 71.7, 77.5, 84.5, 93.2))
+_CURVE = search.curve(calibration.JPEG_SCORES)
+# The logarithm of sizes on Kodak pictures for quality 0, 10, ... 100.
 _SIZES = search.curve((-1.95, -1.08, -0.59, -0.32, -0.14, 0, 0.13, 0.32, 0.51, 0.92, 1.76))
 
 
@@ -47,7 +47,7 @@ def jpeg(task: Task) -> Encoded | None:
             return None
         trial = measured(data, task.score(images.decode(data)))
         if task.reached(trial):
-            worse = trial.score < _ALIKE and len(data) > task.limit * _HALF
+            worse = trial.score < calibration.ALIKE and len(data) > task.limit * _HALF
             return None if worse else encoded(data, quality, trial)
         risen = _CURVE + task.level(trial) - _CURVE[quality]
         better = max(search.first(risen, task.target) + _HEADROOM, quality + 1)

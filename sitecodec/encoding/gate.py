@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from sitecodec import calibration
 from sitecodec.codecs import alpha
 from sitecodec.encoding import conventional, encoders, images, palette, payloads, refining
 from sitecodec.encoding.conventional import Conventional, Offsets
@@ -28,10 +29,6 @@ if TYPE_CHECKING:
 WORTH_IT = 0.95
 """A payload has to be at most this part of the best conventional file of its score."""
 
-# Where AVIFs score more than typical ones by so much, payloads do as well by half of what is over
-# it: on photographs to within 3, where typical scores alone are 7 off.
-_EASY, _EASIER = 2.0, 0.5
-
 
 @dataclass(frozen=True)
 class Hints:
@@ -45,7 +42,7 @@ class Hints:
     """The offsets of formats that only some browsers show, by name."""
 
 
-_GRAPHICS = Hints(Offsets(5.0, 3.0))
+_GRAPHICS = Hints(Offsets(*calibration.GRAPHICS_OFFSETS))
 
 
 @dataclass(frozen=True)
@@ -92,7 +89,7 @@ def choose(task: Task, codec: Codec, hints: Hints | None = None) -> Verdict:
     found = conventional.smallest(task, limit, hints.conventional)
     # It may be that no file of any quality is good enough, or none small enough.
     rival = min(found.size_at(task.target), limit)
-    usual = (found.offsets.typical - _EASY) * _EASIER
+    usual = (found.offsets.typical - calibration.EASY) * calibration.EASIER
     payload = _payload(task, codec, flat, rival * WORTH_IT, usual + hints.slat)
     lossy = found.encoded if found.encoded and found.encoded.size < limit else None
     others = _others(task, lossy.size if lossy else limit, hints)

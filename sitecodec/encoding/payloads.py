@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from sitecodec import calibration
 from sitecodec.encoding import search
 from sitecodec.encoding.task import Task
 from sitecodec.encoding.trials import TEXT, Encoded, Trial, encoded, measured, named
@@ -15,14 +16,13 @@ if TYPE_CHECKING:
     from sitecodec.codecs.protocol import Codec
     from sitecodec.pixels import Pixels
 
-CURVE = search.curve((7.9, 20.5, 31.0, 40.3, 48.6, 55.6, 61.4, 65.5, 68.6, 70.7, 72.3))
-"""Mean scores of the model web-1 on Kodak pictures for each quality. Only a prior: a search
-corrects it by what it measures on the picture at hand."""
+CURVE = search.curve(calibration.PAYLOAD_SCORES)
+"""The score to expect of each quality. Only a prior: a search corrects it by what it measures on
+the picture at hand."""
 
 SIZES = search.curve((-1.15, -0.91, -0.68, -0.45, -0.22, 0, 0.2, 0.38, 0.54, 0.68, 0.82))
-"""The logarithm of their sizes, to within a tenth, and a constant that does not matter."""
+"""The logarithm of the sizes on Kodak pictures, to within a tenth; a constant does not matter."""
 
-_FAULT = 5.0  # what invented text or skin lacks, in score: a guess at how much quality mends it
 _HEADROOM = 3  # a first guess a little high finds out in one trial whether the target is in reach
 
 
@@ -77,7 +77,7 @@ class _Trials:
         self.made[quality] = task.memo[name]
         self.levels[quality] = task.level(self.made[quality])
         if self.faults.get(quality):
-            self.levels[quality] = min(self.levels[quality], task.target - _FAULT)
+            self.levels[quality] = min(self.levels[quality], task.target - calibration.FAULT)
         return self.levels[quality]
 
     def failed(self, quality: int) -> Found:

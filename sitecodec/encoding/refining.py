@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sitecodec import calibration
 from sitecodec.encoding import search
 from sitecodec.encoding.task import Task
 from sitecodec.encoding.trials import Encoded, Trial, encoded, measured, named
@@ -14,16 +15,12 @@ if TYPE_CHECKING:
     from sitecodec.codecs.protocol import Codec
     from sitecodec.pixels import Pixels
 
-GAIN = 6.0
-"""Points of score that refining brings at the same quality: a first guess."""
-
 _MOST_SAVED = 0.4
 """The largest part of a plain payload's bytes that refining has been seen to save at the same
 score. Refining is not begun if it would have to save more."""
 
 _MOST_WRONG = 0.1  # how much smaller another quality's file may be than one trial foretells
 _MOST_TRIALS = 3
-_NEAR = 1.5  # so little above the target is not worth another trial
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ def smallest(
     best: tuple[int, Trial] | None = None
     last: tuple[int, Trial] | None = None
     failed, reached = -1, len(plain.curve)
-    expected = plain.curve + GAIN
+    expected = plain.curve + calibration.REFINING_GAIN
     refiner = codec.refiner
     prefix = named(refiner.identity, source, task.target)
 
@@ -80,7 +77,7 @@ def smallest(
         levels[quality] = task.level(trial)
         if levels[quality] >= task.target:
             reached, best = quality, (quality, trial)
-            if levels[quality] - task.target < _NEAR:
+            if levels[quality] - task.target < calibration.NEAR:
                 break
         elif trial.size >= worth:
             return None

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sitecodec.calibration import FAR
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
     """A score for each quality."""
 
 MOST_TRIALS = 4
-
-_FAR = 4.0  # so much above the target is worth two trials more
 
 
 def curve(scores: Sequence[float]) -> Curve:
@@ -94,7 +94,7 @@ def lowest_quality(
             return False
         above = scores[reached] - target
         step = typical[reached] - typical[max(0, reached - 1)]
-        most = MOST_TRIALS + (2 if above > _FAR else 0)
+        most = MOST_TRIALS + (2 if above > FAR else 0)
         return bool(above < step) or len(scores) >= most
 
     while reached - failed > 1 and not done():

@@ -79,8 +79,8 @@ class LeftAlone:
 def load(data: bytes, name: str, max_pixels: int, *, alpha: bool = True) -> Source | LeftAlone:
     """Decode the bytes of a PNG, JPEG or WebP file as browsers show it.
 
-    It is turned where they turn it, and its colours become sRGB as they read them: `colours`. Size
-    is checked against `max_pixels` before anything is decoded. Without `alpha` a picture that is
+    A JPEG is turned as its Exif says. Colours become sRGB as browsers read them: `colours`. Size is
+    checked against `max_pixels` before anything is decoded. Without `alpha` a picture that is
     transparent somewhere is left alone, as is one that Chromium and Firefox show differently.
     Raises ImageError, which names `name`, if the file is empty, damaged or too large.
     """
@@ -185,6 +185,8 @@ def _said(image: Image.Image, data: bytes, png: chunks.Png | None) -> _Said | Le
     if _dense(tags, image.size):
         return LeftAlone("says how large it is")
     direction = int(tags.get(chunks.ORIENTATION, 1))
+    if png and direction in _TURNS:  # Chromium 150 turns it; Firefox 140.12 does not, 140.0 did
+        return LeftAlone("browsers differ about its direction")
     return _Said(profile, direction, png.depth if png else 8)
 
 

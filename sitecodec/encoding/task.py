@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sitecodec import lettering, metrics
+from sitecodec.calibration import GRAPHICS_SCORE, GRAPHICS_TILE
 from sitecodec.encoding import images
 from sitecodec.encoding.trials import Memo, Trial
 from sitecodec.settings import Settings
@@ -19,16 +20,6 @@ if TYPE_CHECKING:
 
 Scorer = Callable[["Pixels"], metrics.Scores]
 """A function that scores pictures against a source, as `metrics.against` yields it."""
-
-GRAPHICS_SCORE = 85.0
-"""The lowest score of files of flat graphics and screenshots, unless they are lossless.
-
-Most of such a picture is blank, and blank scores high: at 60 small letters were smeared beyond
-reading. Near 'visually lossless' (90) they are clean.
-"""
-
-GRAPHICS_TILE = 75.0
-"""The lowest score of every part of them, because a mean tells little about a letter."""
 
 _FLAT = 0.5  # share of pixels equal to their neighbour, above which a picture counts as graphics
 _FLATTISH, _LETTERED = 0.3, 0.6  # or with so many, where so much of it looks like text

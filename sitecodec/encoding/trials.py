@@ -11,6 +11,8 @@ import math
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
+from sitecodec.calibration import TEXT_POINTS
+
 if TYPE_CHECKING:
     from sitecodec.metrics import Scores
     from sitecodec.pixels import Pixels
@@ -25,8 +27,6 @@ TEXT = 0.93
 
 Bare edges in photographs look like text, too: 0.95 would cost them half their bytes again.
 """
-
-_TEXT_POINTS = 10.0  # about so much higher a score halves what text lacks
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Trial:
 
     def level(self, floor: float, target: float) -> float:
         """The level to compare with the target: the score, or less if a part is bad."""
-        text = math.log2((1 - TEXT) / max(1 - self.text, 1e-6)) * _TEXT_POINTS
+        text = math.log2((1 - TEXT) / max(1 - self.text, 1e-6)) * TEXT_POINTS
         return min(self.score, target + self.worst_tile - floor, target + text)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from sitecodec import families, formats
+from sitecodec.calibration import BEYOND_SAVING, payload_quality
 from sitecodec.encoding import jobs
 from sitecodec.errors import ImageError
 from sitecodec.payload import read_header
@@ -19,9 +20,6 @@ from sitecodec.visitors import break_even
 
 SourceStamp: TypeAlias = tuple[int, int, int]
 """A value that changes whenever a file changes."""
-
-# A worst tile that lacks more than this, no higher quality will save: text, for one.
-_TILE_MARGIN = 20.0
 
 
 @dataclass(frozen=True)
@@ -72,11 +70,6 @@ class Listed:
     result: Result
 
 
-def quick_quality(target: float) -> float:
-    """The codec's quality that reaches a score on a typical photograph; a build seeks it."""
-    return min(100.0, max(0.0, 1.2 * target - 17))
-
-
 def first_look(real: Path, settings: Settings, pictures: Pictures) -> Result:
     """Encode and decode once and look for a bad part: what shows at a glance.
 
@@ -90,12 +83,12 @@ def first_look(real: Path, settings: Settings, pictures: Pictures) -> Result:
     if isinstance(source, sources.LeftAlone):
         return Result("left alone", len(data), reason=source.reason)
     codec = codecs.get(families.WEB.name, settings.model)
-    quality = quick_quality(settings.quality)
+    quality = payload_quality(settings.quality)
     payload = codec.encode(source.pixels, quality)
     decoded = codec.decode(payload)
     with metrics.against(source.pixels) as scores_of:
         scores = scores_of(decoded)
-    if scores.worst_tile < settings.min_tile_score - _TILE_MARGIN:
+    if scores.worst_tile < settings.min_tile_score - BEYOND_SAVING:
         reason = f"worst tile {scores.worst_tile:.1f} is under {settings.min_tile_score:g}"
     else:
         reason = "" if len(payload) < len(data) else Reason.ALREADY_SMALL

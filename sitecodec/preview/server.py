@@ -23,6 +23,7 @@ from werkzeug.http import unquote_etag
 from werkzeug.wrappers import Request, Response
 
 from sitecodec import formats
+from sitecodec.calibration import payload_quality
 from sitecodec.errors import ModelError, SitecodecError
 from sitecodec.formats import Format, Role
 from sitecodec.page.templates import builtin_folder
@@ -30,7 +31,6 @@ from sitecodec.preview.answers import as_json, immutable, safe, text
 from sitecodec.preview.own_host import foreign, is_own_host
 from sitecodec.preview.pictures import BusyError
 from sitecodec.preview.preview import PREFIX, Preview
-from sitecodec.preview.results import quick_quality
 from sitecodec.reasons import Reason
 from sitecodec.settings import Settings
 from sitecodec.visitors import break_even, worker
@@ -169,7 +169,7 @@ def _list(preview: Preview) -> dict[str, object]:
     settings = preview.settings
     return {
         "serial": serial,
-        "quality": quick_quality(settings.quality),
+        "quality": payload_quality(settings.quality),
         "min_tile_score": settings.min_tile_score,
         "root": quote(os.fsencode(preview.root)),
         "images": rows,

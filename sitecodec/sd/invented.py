@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sitecodec import lettering, metrics
+from sitecodec.calibration import GENERATIVE_TILE, SKIN_SCORE, STRICTER
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,15 +21,6 @@ if TYPE_CHECKING:
     from sitecodec.pixels import Pixels
 
     Plane = NDArray[np.float32]
-
-WORST_TILE = 40.0
-"""The lowest SSIMULACRA2 that any 256x256 part may have; for `web` the default is 30."""
-
-STRICTER = 10.0
-"""How far above the floor that is set for `web` the one for generative decoders is at least."""
-
-SKIN_SCORE = 60.0
-"""The score of a part with the colours of skin; Kodak's portraits reach it in AVIF files of 70."""
 
 TEXT_CORRELATION = 0.9
 """How well text-like blocks must agree with the source: letters are gone well above 0.8."""
@@ -74,7 +66,7 @@ def judge(source: Pixels, decoded: Pixels, min_tile_score: float = 0.0) -> Verdi
     `min_tile_score` is the floor for other codecs.
     """
     tile = metrics.worst_tile(source, decoded)
-    floor = max(min_tile_score + STRICTER, WORST_TILE)
+    floor = max(min_tile_score + STRICTER, GENERATIVE_TILE)
     text = text_agreement(source, decoded)
     skin = skin_score(source, decoded)
     if text < TEXT_CORRELATION:

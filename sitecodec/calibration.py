@@ -1,0 +1,108 @@
+"""Numbers that hold for one metric only: SSIMULACRA2, on its scale where 100 is the same picture.
+
+Whoever makes another metric the gate's finds here all that has to be measured anew. Every score in
+this module was measured, or chosen by looking, with `metrics.against`; nothing else in the package
+knows what a score means. The first part says how good a file has to be. The second part only
+foretells scores, so that searches begin near their end: it changes how long a build takes, and
+hardly what it ships.
+"""
+
+from __future__ import annotations
+
+# --- How good a file has to be ----------------------------------------------------------------
+
+QUALITIES = {"low": 50.0, "medium": 65.0, "high": 75.0}
+"""Names for the setting `quality`, with the scores they mean."""
+
+QUALITY = QUALITIES["medium"]
+"""The default of `quality`, chosen by looking at twenty pictures of manuals: docs/choosing.md."""
+
+MIN_TILE_SCORE = 45.0
+"""The default floor for every 256x256 part. Parts that score less show damage beside clean ones."""
+
+GRAPHICS_SCORE = 85.0
+"""The lowest score of files of flat graphics and screenshots, unless they are lossless.
+
+Most of such a picture is blank, and blank scores high: at 60 small letters were smeared beyond
+reading. Near `ALIKE` they are clean.
+"""
+
+GRAPHICS_TILE = 75.0
+"""The lowest score of every part of them, because a mean tells little about a letter."""
+
+ALIKE = 90.0
+"""What people cannot tell from the original: "visually lossless" in the metric's own words."""
+
+UNHARMED = 95.0
+"""The score of a picture whose alpha a browser misreads without anybody seeing it."""
+
+GENERATIVE_TILE = 40.0
+"""The lowest score of a part that a generative decoder made: its faults look authentic."""
+
+STRICTER = 10.0
+"""How far above the setting `min_tile_score` the floor for generative decoders is at least."""
+
+SKIN_SCORE = 60.0
+"""The score of a part with the colours of skin; Kodak's portraits reach it in AVIF files of 70."""
+
+CHECK_SCORE = 30.0
+"""The score that `sitecodec check` asks of a picture as a page shows it, scaled and all."""
+
+CHECK_TILE = 0.0
+"""The same of its worst part."""
+
+# --- What scores to expect --------------------------------------------------------------------
+# Mean scores on Kodak's pictures for quality 0, 10, ... 100.
+
+AVIF_SCORES = (-33.4, -6.3, 20.4, 39.2, 54.4, 67.0, 75.3, 80.2, 84.4, 88.7, 92.8)
+WEBP_SCORES = (-29.8, 25.9, 39.9, 48.9, 56.2, 61.8, 65.8, 69.6, 75.8, 84.7, 91.0)
+JPEG_SCORES = (-64.2, -11.7, 30.5, 47.3, 56.6, 62.5, 66.4, 71.7, 77.5, 84.5, 93.2)
+PAYLOAD_SCORES = (7.9, 20.5, 31.0, 40.3, 48.6, 55.6, 61.4, 65.5, 68.6, 70.7, 72.3)
+"""Of the model web-1."""
+
+GRAPHICS_OFFSETS = (5.0, 3.0)
+"""What graphics score above such pictures, and what final files of them score above quick ones."""
+
+SIZE_SLOPE = 0.027
+"""How fast the logarithm of an AVIF's size rises with the score."""
+
+SLOPES = (0.01, 0.1)
+"""The least and the most that it has been seen to rise."""
+
+APART = 0.5
+"""Scores nearer to each other than this say nothing of a slope."""
+
+EASY, EASIER = 2.0, 0.5
+"""Where AVIFs score more than typical ones by EASY, payloads do as well by half of what is over
+it: on photographs to within 3, where typical scores alone are 7 off."""
+
+REFINING_GAIN = 6.0
+"""Points that refining brings at the same quality."""
+
+HOPELESS = 1.0
+"""What a quick trial at quality 100 may lack: there the speed tells little."""
+
+NEAR = 1.5
+"""So little above the target is not worth another trial of half a minute."""
+
+FAR = 4.0
+"""So much above the target is worth two quick trials more."""
+
+TEXT_POINTS = 10.0
+"""About so much higher a score halves what text lacks."""
+
+FAULT = 5.0
+"""What invented text or skin lacks, as points: a guess at how much quality mends it."""
+
+BEYOND_SAVING = 20.0
+"""A worst part that lacks more than this, no higher quality saves: text, for one."""
+
+
+def quick_gap(score: float) -> float:
+    """The score of a final AVIF minus that of a quick trial: on photographs, to within 1.5."""
+    return min(max(0.075 * (95 - score), 0.3), 6.5)
+
+
+def payload_quality(target: float) -> float:
+    """The quality, 0 to 100, of payloads that reach a score on a typical photograph."""
+    return min(100.0, max(0.0, 1.2 * target - 17))
