@@ -129,6 +129,44 @@ LIMITED = "img{max-width:100%;height:auto}"
         ("<img>", "img{width:240px}", "240px"),
         ("<img>", "img{width:100%}", "100vw"),
         ("<img>", LIMITED + "@layer x{img{max-width:none}}", "(max-width: 1600px) 100vw, 1600px"),
+        # The outer box is half of the window, and so is all of the inner one.
+        ("<main><p><img></p></main>", "main{width:50%}p{width:80%}img{width:100%}", "40vw"),
+        ("<main><p><img></p></main>", "main{width:50%}p{width:60vw}img{width:100%}", "60vw"),
+        ("<p><img></p>", "p{max-width:80px;min-width:90px}img{width:100%}", "90px"),
+        ("<p><img></p>", "p{max-width:80px;transform:scale(2)}img{width:100%}", ""),
+        ("<p><b><img></b></p>", "p{width:50%}b{display:contents;width:9px}img{width:100%}", "50vw"),
+        # What is placed absolutely counts from the element around it that is placed, too.
+        ("<p><img></p>", "p{width:90px}img{position:absolute;width:100%}", "100vw"),
+        (
+            "<p><img></p>",
+            "p{width:90px;position:relative}img{position:absolute;width:100%}",
+            "90px",
+        ),
+        (
+            "<p><img></p>",
+            "p{width:90px;padding:0 9px;position:relative}img{position:absolute;width:100%}",
+            "108px",
+        ),
+        ("<p><img></p>", "p{width:90px;margin:0 -50px}img{width:100%}", "90px"),
+        ("<div><p><img></p></div>", "div{width:90px}p{margin:0 -50px}img{width:100%}", "190px"),
+        # Columns that fill a grid are narrower than two of the least width.
+        (
+            "<p><img></p>",
+            "p{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,150px),1fr))}"
+            "p{gap:9px 20px}img{width:100%}",
+            "320px",
+        ),
+        (
+            "<p><img></p>",
+            "p{display:grid;grid-template-columns:repeat(auto-fit,minmax(90px,1fr))}img{width:100%}",
+            "100vw",
+        ),
+        (
+            "<p><img></p>",
+            "p{display:grid;grid-template-columns:repeat(auto-fill,minmax(90px,1fr))}"
+            "img{width:100%;grid-column:span 2}",
+            "100vw",
+        ),
         # What covers a box is as wide as it takes to be as high.
         ("<img>", LIMITED + "img{object-fit:cover}", "(max-width: 1600px) 100vw, 1600px"),
         ("<img>", "img{width:90px;aspect-ratio:1;object-fit:cover}", "360px"),

@@ -27,7 +27,9 @@ PROPERTIES = frozenset(
     " display position flex flex-basis flex-shrink margin margin-left margin-right margin-inline"
     " margin-inline-start margin-inline-end zoom scale transform content-visibility writing-mode"
     " grid grid-template grid-template-columns grid-auto-columns grid-auto-flow font font-size"
-    " line-height contain all content".split()
+    " line-height contain all content grid-column grid-column-start grid-column-end grid-area"
+    " gap grid-gap column-gap grid-column-gap padding padding-left padding-right padding-inline"
+    " left right inset inset-inline".split()
 )
 """The properties that affect the size at which an image is shown."""
 
