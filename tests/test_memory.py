@@ -20,6 +20,15 @@ from sitecodec.site.build import Summary, rewrite_site
 from sitecodec.site.entries import is_sound
 from sitecodec.site.memory import Memory, of_site
 from sitecodec.store import Store, key
+from tests.test_rooms import ROOT, imported
+
+# What pages do not depend on: how files are encoded, kept and written, and what is said of faults.
+# What is encoded has keys of its own.
+ELSEWHERE = (
+    "encoding/ codecs/ engine/ models/ sd/ training/ calibration.py errors.py families.py folders.py"
+    " lettering.py marker.py metrics.py payload.py pixels.py places.py seal.py settings.py store.py"
+    " writing.py __init__.py"
+).split()
 
 PAGE = (
     '<html><head><link rel=stylesheet href="c.css" integrity=x><title>t</title></head>'
@@ -355,3 +364,18 @@ def test_a_store_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "foreign.txt").write_text("somebody else's")
     Memory(Store(tmp_path), key("x"), {}, {}, {}).keep()
     assert [path.name for path in tmp_path.iterdir()] == ["foreign.txt"]
+
+
+def test_a_page_is_forgotten_when_any_code_that_makes_pages_changes() -> None:
+    reached: set[str] = set()
+    ahead = ["sitecodec/site/rewrite.py"]
+    while ahead:
+        module = ahead.pop()
+        path = module.removeprefix("sitecodec/")
+        if module in reached or path.startswith(tuple(ELSEWHERE)):
+            continue
+        reached.add(module)
+        ahead += [other for _, other in imported((ROOT / module).read_text())]
+    paths = {module.removeprefix("sitecodec/") for module in reached}
+    assert len(paths) > 30
+    assert {path for path in paths if not path.startswith(tuple(memory_module.CODE))} == set()

@@ -36,6 +36,19 @@ MAGIC = b'{"pa'
 """The first bytes of an entry. Entries of other kinds begin with other bytes."""
 
 
+CODE = (
+    "css",
+    "page",
+    "site",
+    "visitors",
+    "encoding/outcome.py",
+    "formats.py",
+    "printing.py",
+    "reasons.py",
+)
+"""The code that makes pages out of encoded files. What another version of it made is forgotten."""
+
+
 class Record(NamedTuple):
     """The memory of a page, in plain values as JSON has them."""
 
@@ -163,16 +176,7 @@ def of_site(settings: Settings, root: str, names: Iterable[str]) -> Memory:
     """The memory of the site at `root` whose pages and style sheets have these names."""
     store = Store(settings.store)
     package = Path(__file__).parent.parent
-    code = (
-        "page",
-        "site",
-        "visitors",
-        "encoding/outcome.py",
-        "formats.py",
-        "printing.py",
-        "reasons.py",
-    )
-    places = [*(f"{package}/{name}" for name in code), f"{templates.builtin_folder()}"]
+    places = [*(f"{package}/{name}" for name in CODE), f"{templates.builtin_folder()}"]
     if settings.templates:
         places.append(f"{settings.templates}")
     try:
