@@ -220,7 +220,7 @@ def _tracks(value: str) -> Bound:
         return UNBOUND
     widths = [
         float(m[1]) * (EM if m[2] in ("rem", "em") else 1)
-        for m in LENGTH.finditer(value)
+        for m in LENGTH.finditer(_OR_LESS.sub("", value))  # no wider than the grid is
         if m[2] in ("px", "rem", "em")
     ]
     return fixed(max(widths, default=0))

@@ -59,6 +59,17 @@ PIXELS = (
 )
 
 
+def until(page, expression, seconds=60):
+    """Wait until an expression holds, by asking: under a strict policy pages cannot wait by `eval`.
+
+    That is how playwright's `wait_for_function` does it, from the second look on.
+    """
+    end = time.monotonic() + seconds
+    while not page.evaluate(expression):
+        assert time.monotonic() < end, expression
+        page.wait_for_timeout(50)
+
+
 def report(page):
     """What the worker says of itself; None if there is none."""
     return page.evaluate(REPORT)

@@ -12,6 +12,7 @@ import pytest
 
 from sitecodec.settings import Settings
 from sitecodec.site.build import rewrite_site
+from tests.browser.looking import until
 from tests.conftest import encode, make_photo
 
 POLICIES = [
@@ -98,7 +99,7 @@ def test_nothing_is_blocked(new_page: Any, url: str, way: str, number: int) -> N
         page = new_page()
         page.set_viewport_size({"width": 390, "height": 800})
         page.goto(f"{url}{kind}/{way}-{number}.html")
-        page.wait_for_function("[...document.images].every(i => i.complete)")
+        until(page, "[...document.images].every(i => i.complete)")
         found.append(page.evaluate(BOXES))
         errors.append(page.errors)
         page.close()

@@ -62,7 +62,7 @@ def until_shown(page: Any, but: str = "") -> list[str]:
         f'img => {SHOWN} && img.currentSrc.endsWith(".png")).map(img => img.currentSrc);'
         " return all.length && (!but || !all.includes(but)); }",
         arg=but,
-        timeout=90_000,
+        timeout=300_000,
     )
     return list(
         page.evaluate(f"() => [...document.images].filter(img => {SHOWN}).map(i => i.currentSrc)")
@@ -113,7 +113,7 @@ def test_pages_show_what_the_engine_decodes_and_follow_an_edit(
         "before => { const img = document.querySelector('.hero');"
         f" return img && {SHOWN} && img.naturalHeight === 800 && img.currentSrc !== before; }}",
         arg=before,
-        timeout=90_000,
+        timeout=300_000,
     )
     shown = pixels_of(page, page.wait_for_function(hero).json_value()).astype(int)
     assert np.abs(shown - edited.astype(int)).mean() < 12
@@ -124,9 +124,9 @@ def opened(page: Any, server: Live, name: str) -> None:
     page.goto(f"{server.url}_sitecodec/")
     page.get_by_role("button", name=f"images/{name}").click()
     page.wait_for_function(
-        "() => { const i = document.querySelector('#stack .new');"
-        " return i.complete && i.naturalWidth; }",
-        timeout=90_000,
+        "() => document.querySelector('#stack .new')"
+        " && [...document.querySelectorAll('#stack img')].every(i => i.complete && i.naturalWidth)",
+        timeout=300_000,
     )
 
 
@@ -139,7 +139,7 @@ def test_the_inspector_lists_every_image_and_why(page: Any, server: Live, projec
         assert place.relative_to(project / "docs").as_posix() in names
     for name, reason in (("payload.svg", "vector"), ("ripples.gif", "animated")):
         row = rows.filter(has_text=name)
-        row.filter(has_text=reason).wait_for(timeout=90_000)
+        row.filter(has_text=reason).wait_for(timeout=300_000)
         assert "left alone" in row.inner_text()
     page.get_by_role("searchbox").fill("hard-cases")
     assert "images/lake.jpg" not in page.locator("#rows").inner_text()
@@ -183,7 +183,7 @@ def test_the_slider_the_difference_and_the_dial(page: Any, context: Any, server:
         "src => document.querySelector('#stack .new').getAttribute('src') !== src", arg=before
     )
     page.wait_for_function(
-        "() => document.querySelector('#dial-news').textContent === ''", timeout=90_000
+        "() => document.querySelector('#dial-news').textContent === ''", timeout=300_000
     )
     score = re.search(r"Score\s*(-?\d+)\.\d", page.locator("#figures").inner_text())
     assert score

@@ -8,6 +8,7 @@ import pytest
 
 from sitecodec.settings import Settings
 from sitecodec.site.build import rewrite_site
+from tests.browser.looking import until
 from tests.browser.serving import serving
 from tests.conftest import encode, make_page, make_photo
 
@@ -48,7 +49,7 @@ def test_paper_shows_every_picture_and_the_page_is_as_it_was(sites, new_page, na
             page = new_page()
             page.goto(f"{served.url}{name}.html")
             page.mouse.wheel(0, 10_000)
-            page.wait_for_function("Array.from(document.images).every(i => i.complete)")
+            until(page, "Array.from(document.images).every(i => i.complete)")
             page.emulate_media(media="screen")
             before = page.evaluate(IMAGES)
             pdf = page.pdf()
