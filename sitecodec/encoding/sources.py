@@ -185,7 +185,7 @@ def _said(image: Image.Image, data: bytes, png: chunks.Png | None) -> _Said | Le
     if _dense(tags, image.size):
         return LeftAlone("says how large it is")
     direction = int(tags.get(chunks.ORIENTATION, 1))
-    if png and direction in _TURNS:  # Chromium 150 turns it; Firefox 140.12 does not, 140.0 did
+    if png and direction in _TURNS:  # Chromium turns it; of Firefox 140.0 and 153 do, 140.12 not
         return LeftAlone("browsers differ about its direction")
     return _Said(profile, direction, png.depth if png else 8)
 
