@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image
 
 from tests.hosts.running import Live, eventually, free_port, live, mkdocs
-from tests.test_server import hostile
+from tests.test_inspector import hostile
 
 _SECRET = b"SECRET-OUTSIDE-OF-THE-SITE"
 _CLIENTS = 64

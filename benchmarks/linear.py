@@ -30,7 +30,7 @@ from sitecodec.preview import pages
 from sitecodec.report import weight
 from sitecodec.settings import Settings
 from sitecodec.site.build import rewrite_site
-from sitecodec.visitors import hosting
+from sitecodec.visitors import host_notes
 
 SIZES = tuple(1 << bits for bits in (16, 18, 20, 22))
 LIMIT = 1.2
@@ -235,7 +235,7 @@ def in_site(files: dict[str, bytes]) -> None:
     """Build a site of these files, say what its host needs, and weigh it."""
     with site(files) as (place, settings):
         rewrite_site(place, settings)
-        hosting.notes(place, settings.asset_dir)
+        host_notes.notes(place, settings.asset_dir)
         weight.measure(place, asset_dir=settings.asset_dir)
 
 

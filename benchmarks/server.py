@@ -30,7 +30,7 @@ import numpy as np
 from PIL import Image
 
 from sitecodec import codecs
-from sitecodec.preview.pictures import Pictures
+from sitecodec.preview.decoded_cache import Pictures
 from sitecodec.store import Store
 
 CLIENTS = 32
@@ -42,7 +42,7 @@ SERVER = """
 import sys, threading
 from pathlib import Path
 from sitecodec.preview import serving
-from sitecodec.preview import site_app
+from sitecodec.preview import site_files
 from sitecodec.preview.preview import Preview
 from sitecodec.settings import Settings
 root = Path(sys.argv[1])
@@ -58,7 +58,7 @@ def app(environ, start):
         return [zeros[:int(size)]]
     return inner(environ, start)
 zeros = bytes(1 << 20)
-inner = site_app.around(site_app.site_app(root), preview)
+inner = site_files.around(site_files.site_app(root), preview)
 running = serving.create_server(app, "127.0.0.1", 0)
 print(running.effective_port, flush=True)
 running.run()

@@ -16,6 +16,7 @@ from mkdocs.plugins import BasePlugin, event_priority
 from mkdocs.structure.files import Files, InclusionLevel
 
 from sitecodec.errors import SitecodecError
+from sitecodec.formats import picture_suffixes
 from sitecodec.hosts.host import Built, rewrite
 from sitecodec.hosts.serving import Serving
 from sitecodec.printing import printable
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 # A child of "mkdocs", so that warnings count in strict mode.
 log = logging.getLogger("mkdocs.plugins.sitecodec")
 
-_IMAGES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gif", ".avif", ".svg", ".bmp")
+_IMAGES = picture_suffixes()
 
 
 class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-call]

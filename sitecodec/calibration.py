@@ -1,13 +1,20 @@
 """Numbers that hold for one metric only: SSIMULACRA2, on its scale where 100 is the same picture.
 
-Whoever makes another metric the gate's finds here all that has to be measured anew. Every score in
-this module was measured, or chosen by looking, with `metrics.against`; nothing else in the package
-knows what a score means. The first part says how good a file has to be. The second part only
-foretells scores, so that searches begin near their end: it changes how long a build takes, and
-hardly what it ships.
+To hold files to another metric: let `metrics.against` judge by it, give it a name here, and measure
+the numbers in this module anew, each with that metric. The first part says how good a file has to
+be. The second part only foretells scores, so that searches begin near their end: it changes how
+long a build takes, and hardly what it ships.
+
+Three places are about SSIMULACRA2 itself, and stay as they are: libaom is told to aim at it
+(`encoding/images.py`), latents are refined for it (`codecs/refine.py`), and models were trained for
+it (`training/`).
 """
 
 from __future__ import annotations
+
+METRIC = "ssimulacra2"
+"""The metric of all scores: part of the store keys, so that another one's results are not taken for
+its own."""
 
 # --- How good a file has to be ----------------------------------------------------------------
 
@@ -61,7 +68,8 @@ PAYLOAD_SCORES = (7.9, 20.5, 31.0, 40.3, 48.6, 55.6, 61.4, 65.5, 68.6, 70.7, 72.
 """Of the model web-1."""
 
 GRAPHICS_OFFSETS = (5.0, 3.0)
-"""What graphics score above such pictures, and what final files of them score above quick ones."""
+"""What graphics score above such pictures, and how much more than `quick_gap` their final files
+score above quick ones."""
 
 SIZE_SLOPE = 0.027
 """How fast the logarithm of an AVIF's size rises with the score."""
@@ -73,8 +81,8 @@ APART = 0.5
 """Scores nearer to each other than this say nothing of a slope."""
 
 EASY, EASIER = 2.0, 0.5
-"""Where AVIFs score more than typical ones by EASY, payloads do as well by half of what is over
-it: on photographs to within 3, where typical scores alone are 7 off."""
+"""A picture whose AVIFs score E points more than typical ones has payloads that score (E - EASY) *
+EASIER more than typical ones. On photographs that is right to within 3 points; without it, to 7."""
 
 REFINING_GAIN = 6.0
 """Points that refining brings at the same quality."""
@@ -89,7 +97,7 @@ FAR = 4.0
 """So much above the target is worth two quick trials more."""
 
 TEXT_POINTS = 10.0
-"""About so much higher a score halves what text lacks."""
+"""A file that scores so many points more has letters that are half as worn (`trials.TEXT`)."""
 
 FAULT = 5.0
 """What invented text or skin lacks, as points: a guess at how much quality mends it."""
@@ -98,11 +106,19 @@ BEYOND_SAVING = 20.0
 """A worst part that lacks more than this, no higher quality saves: text, for one."""
 
 
+def alpha_slack(target: float) -> int:
+    """The squared error at which a bit less of alpha is worth it in payloads of that score.
+
+    The error of an edge is about ten times that. At 100 there is none.
+    """
+    return round((100 - target) / 4)
+
+
 def quick_gap(score: float) -> float:
     """The score of a final AVIF minus that of a quick trial: on photographs, to within 1.5."""
     return min(max(0.075 * (95 - score), 0.3), 6.5)
 
 
 def payload_quality(target: float) -> float:
-    """The quality, 0 to 100, of payloads that reach a score on a typical photograph."""
+    """The codec's quality, 0 to 100, at which payloads of typical photographs reach a score."""
     return min(100.0, max(0.0, 1.2 * target - 17))

@@ -1,13 +1,16 @@
 """The formats of encoded files: one registry, which everything that names or lists formats reads.
 
-To add one: a value here, its place in ALL, and its encoder in `encoding/encoders.py`. Nothing else
-lists formats.
+To add one: a value here, its place in ALL, and its encoder in `encoding/encoders.py`, whose curve
+may begin as AVIF's: it is a first guess, which searches correct. Nothing else lists formats, but
+for `bench/`, whose peers are no formats of ours.
 """
 
 from __future__ import annotations
 
+import mimetypes
 from dataclasses import dataclass
 from enum import Flag, auto
+from pathlib import PurePath
 
 
 class Role(Flag):
@@ -88,6 +91,9 @@ JPEG = Format(
     other_suffixes=(".jpeg", ".jpe", ".jfif"),
 )
 
+_OTHERS = (".gif", ".svg", ".svgz", ".bmp", ".ico", ".jxl")
+"""The ends of the names of other pictures."""
+
 ALL: tuple[Format, ...] = (SLAT, AVIF, WEBP, PNG, JPEG)
 """Best first: the order in which pages offer them."""
 
@@ -103,6 +109,20 @@ def named(name: str) -> Format:
 def of_suffix(suffix: str) -> Format | None:
     """The format whose files end so ('.jpg'); None for others."""
     return next((known for known in ALL if known.suffix == suffix), None)
+
+
+def picture_suffixes() -> tuple[str, ...]:
+    """The ends of the names of all pictures that pages show, ours and others."""
+    known = (end for one in conventional() for end in (one.suffix, *one.other_suffixes))
+    return (*known, *_OTHERS)
+
+
+def content_type(name: str) -> str:
+    """The MIME type of a file by its name, as servers send it, on any machine."""
+    suffix = PurePath(name).suffix.lower()
+    known = {".wasm": "application/wasm", ".js": "text/javascript", ".mjs": "text/javascript"}
+    known |= {end: one.mime for one in ALL for end in (one.suffix, *one.other_suffixes)}
+    return known.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
 
 
 def conventional() -> tuple[Format, ...]:

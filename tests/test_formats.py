@@ -16,7 +16,7 @@ from sitecodec.encoding import encoders, images, jobs, outcome
 from sitecodec.encoding.encoders import Encoder
 from sitecodec.formats import Format, Role
 from sitecodec.preview import results
-from sitecodec.preview.pictures import Pictures
+from sitecodec.preview.decoded_cache import Pictures
 from sitecodec.report import weight
 from sitecodec.settings import Settings
 from sitecodec.site import assets
@@ -47,7 +47,7 @@ def made_up(monkeypatch) -> Format:
     """The registry and the encoders, with one more: all that another format needs."""
     usual = encoders.avif("4:2:0", 6)
     encoder = Encoder(MADE_UP, "squeezed", squeezed, usual.qualities, usual.curve)
-    monkeypatch.setattr(formats, "ALL", (formats.SLAT, MADE_UP, *formats.ALL[1:]))
+    monkeypatch.setattr(formats, "ALL", (formats.SLAT, MADE_UP, *formats.together()))
     monkeypatch.setitem(encoders.LOSSY, MADE_UP.name, lambda task: encoder)
     monkeypatch.setitem(encoders.DECODERS, MADE_UP.name, unsqueezed)
     return MADE_UP

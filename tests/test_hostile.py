@@ -16,7 +16,7 @@ from PIL import Image
 
 from sitecodec.errors import ModelError, SiteError
 from sitecodec.page import srcset, tokens
-from sitecodec.preview.site_app import site_app
+from sitecodec.preview.site_files import site_app
 from sitecodec.preview.site_images import look_through
 from sitecodec.preview.watch import images_in
 from sitecodec.report import report

@@ -10,12 +10,7 @@ from sitecodec.encoding.outcome import Outcome, Variant, pack, unpack
 
 scores = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 FORMATS = tuple(known.name for known in formats.ALL)
-BEGINNINGS = {
-    "avif": b"\0\0\0\x20ftypavif",
-    "webp": b"RIFF\0\0\0\0WEBP",
-    "png": b"\x89PNG\r\n\x1a\n",
-    "jpeg": b"\xff\xd8\xff\xe0",
-}
+BEGINNINGS = {known.name: bytes(known.mark_at) + known.mark for known in formats.conventional()}
 
 
 @st.composite

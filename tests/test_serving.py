@@ -19,7 +19,7 @@ from werkzeug.test import Client
 
 from sitecodec.errors import SitecodecError, SiteError
 from sitecodec.preview import serving
-from sitecodec.preview.site_app import site_app
+from sitecodec.preview.site_files import site_app
 
 
 def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:

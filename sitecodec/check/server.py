@@ -13,18 +13,11 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
+from sitecodec.formats import content_type
+
 SIDES = ("plain", "built")
 """The two sites; as names they are equally long, as pages may show their own address."""
 
-_TYPES = {
-    ".avif": "image/avif",
-    ".jxl": "image/jxl",
-    ".js": "text/javascript",
-    ".mjs": "text/javascript",
-    ".wasm": "application/wasm",
-    ".webp": "image/webp",
-    ".woff2": "font/woff2",
-}
 _COMPRESSED = ("text/", "application/json", "application/xml", "image/svg+xml")
 
 
@@ -32,7 +25,6 @@ class _Handler(SimpleHTTPRequestHandler):
     """A folder as usual hosts serve it: 404.html, text compressed, and files kept by browsers."""
 
     protocol_version = "HTTP/1.1"
-    extensions_map = SimpleHTTPRequestHandler.extensions_map | _TYPES
     folders: Mapping[str, Path]
     root: str
 
@@ -54,7 +46,7 @@ class _Handler(SimpleHTTPRequestHandler):
         elif not file.exists() and not file.suffix:
             file = file.with_name(file.name + ".html")  # as most hosts do
         try:
-            return self._send(200, self.guess_type(file), file.read_bytes())
+            return self._send(200, content_type(file.name), file.read_bytes())
         except OSError:
             missing = self.folders[name] / "404.html"
             page = missing.read_bytes() if missing.is_file() else b"not found\n"

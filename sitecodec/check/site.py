@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote
 
-from sitecodec.check import browsers, visit
+from sitecodec.check import browsers, compare
+from sitecodec.check.compare import Errand, Evidence, Seen
 from sitecodec.check.findings import KINDS, NOTES, Finding
 from sitecodec.check.server import serving
-from sitecodec.check.visit import Errand, Evidence, Seen
 from sitecodec.check.windows import WINDOWS, Browser, Tab, Window
 from sitecodec.errors import SiteError
 from sitecodec.page import served, urls
@@ -205,7 +205,7 @@ async def _visit(
     for _ in range(2):
         try:
             if kind not in open_tabs:
-                open_tabs[kind] = await visit.tabs(browser, window)
+                open_tabs[kind] = await compare.tabs(browser, window)
             async with asyncio.timeout(_LONGEST_SECONDS):
                 return await _seen_again(open_tabs[kind], errand, _url(name), window)
         except Exception as caught:  # a browser's, of any kind
@@ -223,11 +223,11 @@ async def _seen_again(pair: Sequence[Tab], errand: Errand, page: str, window: Wi
 
     A busy machine runs scripts and loads fonts in another order in one tab than in the other.
     """
-    seen = await visit.visit(pair, errand, page, window)
+    seen = await compare.visit(pair, errand, page, window)
     for _ in range(2):
         if all(one.kind in NOTES for one, _ in seen.found):
             break
-        again = await visit.visit(pair, errand, page, window)
+        again = await compare.visit(pair, errand, page, window)
         still = {_sight(one) for one, _ in again.found}
         kept = ((f, p) for f, p in seen.found if f.kind in NOTES or _sight(f) in still)
         seen = replace(seen, found=tuple(kept))

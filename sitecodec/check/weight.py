@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from sitecodec.formats import picture_suffixes
+
 ALLOWED = 1000
 """Bytes by which a page may grow: what markup takes, sent compressed."""
-
-_PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".avif", ".bmp", ".svg", ".ico", ".jxl")
 
 
 class Loaded(NamedTuple):
@@ -37,12 +37,14 @@ def unshown(loaded: Sequence[Loaded], shown: Iterable[str]) -> dict[str, int]:
     return {
         one.path: one.bytes
         for one in loaded
-        if one.bytes and one.path.lower().endswith(_PICTURES) and one.path not in paths
+        if one.bytes and one.path.lower().endswith(picture_suffixes()) and one.path not in paths
     }
 
 
 def repeated(loaded: Sequence[Loaded]) -> dict[str, int]:
     """Pictures that were asked for more than once: how often, by path."""
-    pictures = [one for one in loaded if one.bytes and one.path.lower().endswith(_PICTURES)]
+    pictures = [
+        one for one in loaded if one.bytes and one.path.lower().endswith(picture_suffixes())
+    ]
     counts = Counter(one.path for one in pictures)
     return {path: count for path, count in counts.items() if count > 1}

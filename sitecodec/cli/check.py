@@ -77,8 +77,7 @@ def check(
              sitecodec check plain built --html check.html
     Example: sitecodec check --mkdocs mkdocs.yml
     """
-    from sitecodec.check import page as pages
-    from sitecodec.check import report, site
+    from sitecodec.check import report, side_by_side, site
 
     if bool(plain) != bool(built) or bool(plain) == bool(mkdocs):
         raise click.UsageError("name two folders, PLAIN and BUILT, or --mkdocs mkdocs.yml")
@@ -92,7 +91,7 @@ def check(
         result = site.check(plain, built, options, progress)
     click.echo(report.as_json(result) if as_json else report.table(result))
     if html_file:
-        write(html_file, pages.render(result))
+        write(html_file, side_by_side.render(result))
     if result.faults:
         sys.exit(1)
 

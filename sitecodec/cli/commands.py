@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 import sitecodec
-from sitecodec.cli import cache, check, payloads, sd, sites
+from sitecodec.cli import cache, check, models, payloads, sites
 from sitecodec.errors import SettingsError, SitecodecError
 from sitecodec.printing import printable
 
@@ -53,6 +53,6 @@ def main() -> None:
 for command in (
     *(sites.build, sites.report, sites.serve, sites.watch),
     *(payloads.encode, payloads.decode, payloads.info, payloads.bench),
-    *(cache.cache, check.check, sd.models, sd.compare),
+    *(cache.cache, check.check, models.models, models.compare),
 ):
     main.add_command(command)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from sitecodec import families
+from sitecodec.cli.models import device_option
 from sitecodec.cli.options import FILE, NEW_FILE, Score, json_option, read, write
-from sitecodec.cli.sd import device_option
 from sitecodec.errors import ImageError
 from sitecodec.families import Family
 from sitecodec.progress import progress_bar

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sitecodec import engine
+from sitecodec import calibration, engine
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,8 +37,8 @@ def eased(pixels: Pixels, score: float) -> Pixels:
 
     As with AVIF, edges need not be better than the rest. At 100 the alpha stays as it is.
     """
-    slack = round((100 - score) / 4)  # the squared error of an edge is about ten times that
-    return np.dstack([pixels[..., :3], engine.eased_alpha(pixels[..., 3], slack)])
+    plane = engine.eased_alpha(pixels[..., 3], calibration.alpha_slack(score))
+    return np.dstack([pixels[..., :3], plane])
 
 
 def _mended(colours: NDArray[np.int32], known: NDArray[np.bool_]) -> NDArray[np.int32]:

@@ -48,7 +48,7 @@ def _quantiser(quality: int) -> int:
     return ((100 - quality) * 63 + 50) // 100
 
 
-QUALITIES = tuple(q for q in range(101) if q == 0 or _quantiser(q) < _quantiser(q - 1))
+AVIF_QUALITIES = tuple(q for q in range(101) if q == 0 or _quantiser(q) < _quantiser(q - 1))
 """The qualities at which AVIF files differ: libavif has 64 quantisers."""
 
 # Trials at this speed cost a tenth of a file's; at the same quality they score a little less, and
@@ -65,8 +65,8 @@ def avif(chroma: str, speed: int) -> Encoder:
         lambda pixels, quality, quick: images.avif(
             pixels, quality, _QUICK if quick else speed, chroma
         ),
-        QUALITIES,
-        search.curve(calibration.AVIF_SCORES)[list(QUALITIES)],
+        AVIF_QUALITIES,
+        search.curve(calibration.AVIF_SCORES)[list(AVIF_QUALITIES)],
     )
 
 

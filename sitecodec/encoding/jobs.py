@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
-from sitecodec import codecs
+from sitecodec import calibration, codecs, formats
 from sitecodec.encoding.outcome import Outcome, Variant, by_width, pack, unpack
 from sitecodec.errors import ImageError, SitecodecError, StoreError
 from sitecodec.reasons import Reason
@@ -155,7 +155,7 @@ def _work(job: Job, store: Store | None) -> _Result:
     try:
         data = _read(job.source)
         digest = hashlib.sha256(data).digest()
-        measured = key("trials", trials.VERSION, digest)
+        measured = key("trials", trials.VERSION, calibration.METRIC, digest)
         memos = trials.unpack(store.get(measured) if store else None)
         outcome = _encode(job, data, memos)
         entries = {_key(digest, job.settings): pack(outcome)}
@@ -256,6 +256,8 @@ def _what_matters(settings: Settings) -> tuple[str, ...]:
         str(settings.max_pixels),
         repr(settings.widths),
         str(settings.effort if settings.effort >= REFINING else 0),
+        calibration.METRIC,
+        *(known.name for known in formats.conventional()),
     )
 
 

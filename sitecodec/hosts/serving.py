@@ -102,7 +102,7 @@ class Serving:
         """Put the preview around the app of the host's server, before it starts."""
         from sitecodec.preview.preview import PREFIX
         from sitecodec.preview.serving import url_of
-        from sitecodec.preview.site_app import around
+        from sitecodec.preview.site_files import around
 
         preview = self._preview
         if preview is None:
@@ -158,7 +158,7 @@ class Serving:
         from sitecodec.errors import SitecodecError
         from sitecodec.preview.own_host import guarded
         from sitecodec.preview.serving import create_server, url_of
-        from sitecodec.preview.site_app import around, site_app
+        from sitecodec.preview.site_files import around, site_app
 
         preview = self._preview
         if preview is None or preview.site is None or self._server is not None:

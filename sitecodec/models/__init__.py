@@ -22,9 +22,9 @@ def read(name: str, part: str) -> bytes:
     try:
         if name in built_in():
             return (FOLDER / f"{name}.{part}.slm").read_bytes()
-        from sitecodec.models import own
+        from sitecodec.models import trained
 
-        return own.path(name, part).read_bytes()
+        return trained.path(name, part).read_bytes()
     except FileNotFoundError as error:
         raise ModelError(
             f"no model {name!r} for the codec web (there: {', '.join(names())}):"
@@ -36,9 +36,9 @@ def read(name: str, part: str) -> bytes:
 
 def names() -> list[str]:
     """All models there are: the built-in ones, oldest first, then the user's own."""
-    from sitecodec.models import own
+    from sitecodec.models import trained
 
-    return [*built_in(), *own.names()]
+    return [*built_in(), *trained.names()]
 
 
 @functools.cache

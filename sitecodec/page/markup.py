@@ -14,7 +14,7 @@ from sitecodec.page.layout import ADDED as ADDED_TO_ANY
 from sitecodec.page.layout import Layout
 from sitecodec.page.paper import PRINTING
 from sitecodec.page.priority import Position
-from sitecodec.page.rules import RULES
+from sitecodec.page.style import RULES
 from sitecodec.page.templates import builtin_folder
 from sitecodec.page.tokens import tags
 

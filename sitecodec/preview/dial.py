@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sitecodec import families
 from sitecodec.errors import ImageError
-from sitecodec.preview.pictures import BusyError, Pictures
+from sitecodec.preview.decoded_cache import BusyError, Pictures
 from sitecodec.preview.results import SourceStamp, read, stamp_of
 from sitecodec.settings import Settings
 

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from sitecodec.encoding import jobs
 from sitecodec.errors import SitecodecError
 from sitecodec.page import markup, urls
+from sitecodec.preview.decoded_cache import Pictures
 from sitecodec.preview.dial import Trial, Trials
 from sitecodec.preview.ledger import Ledger
 from sitecodec.preview.pages import PREFIX, with_payloads, with_pictures
-from sitecodec.preview.pictures import Pictures
 from sitecodec.preview.queue import Queue, Stage
 from sitecodec.preview.results import (
     WAITING,

@@ -11,7 +11,7 @@ from sitecodec.calibration import BEYOND_SAVING, payload_quality
 from sitecodec.encoding import jobs
 from sitecodec.errors import ImageError
 from sitecodec.payload import read_header
-from sitecodec.preview.pictures import Pictures
+from sitecodec.preview.decoded_cache import Pictures
 from sitecodec.reasons import Reason
 from sitecodec.settings import Settings
 from sitecodec.site import assets

@@ -13,7 +13,7 @@ from sitecodec.errors import SitecodecError, SiteError
 from sitecodec.preview import watch
 from sitecodec.preview.own_host import guarded
 from sitecodec.preview.preview import PREFIX, Preview
-from sitecodec.preview.site_app import around, site_app
+from sitecodec.preview.site_files import around, site_app
 from sitecodec.printing import printable
 from sitecodec.settings import Settings
 

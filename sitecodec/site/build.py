@@ -137,11 +137,11 @@ def _rewritten(
     _write_manifest(site, settings.asset_dir, findings, encoded)
     notes: tuple[str, ...] = ()
     if script:
-        from sitecodec.visitors import hosting
+        from sitecodec.visitors import host_notes
 
         write_worker()  # without the payloads that have gone
         with contextlib.suppress(ValueError, LookupError, ArithmeticError, OSError):  # mere advice
-            notes = tuple(hosting.notes(site, settings.asset_dir, root))
+            notes = tuple(host_notes.notes(site, settings.asset_dir, root))
     added = shipping.weight(site, settings.asset_dir, [break_even.WORKER] if script else [])
     return Summary(
         images=tuple(findings.rows[path] for path in sorted(findings.rows)),

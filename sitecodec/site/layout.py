@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sitecodec.css.styles import Styles
     from sitecodec.css.tree import Tree
     from sitecodec.site.scripts import Script
-    from sitecodec.visitors.headers import Rule
+    from sitecodec.visitors.host_rules import Rule
 
 _HARMLESS = re.compile(r"font|katex|mathjax|highlight|prism|pygments|icons?\b", re.IGNORECASE)
 _HEADERS = "/headers"
@@ -62,7 +62,7 @@ class Layouts:
         """The policies that the configuration for a host states for a page."""
         if not self.headers():
             return []
-        from sitecodec.visitors import headers
+        from sitecodec.visitors import host_rules
 
         rules = [r for r in self._rules if r.name.lower() == _SECURITY]
         places = {
@@ -70,7 +70,7 @@ class Layouts:
             f"/{name.removesuffix('index.html')}",
             f"/{name.removesuffix('.html')}",
         }
-        found = (headers.values(rules, place, _SECURITY) for place in sorted(places))
+        found = (host_rules.values(rules, place, _SECURITY) for place in sorted(places))
         return list(dict.fromkeys(value for values in found for _, value in values))
 
     def headers(self) -> dict[str, str]:
@@ -94,16 +94,16 @@ class Layouts:
 
     @cached_property
     def _configuration(self) -> str:
-        from sitecodec.visitors import headers
+        from sitecodec.visitors import host_rules
 
-        texts = headers.texts(self.site)
+        texts = host_rules.texts(self.site)
         return hashlib.sha256(repr(texts).encode()).hexdigest() if texts else ""
 
     @cached_property
     def _rules(self) -> list[Rule]:
-        from sitecodec.visitors import headers
+        from sitecodec.visitors import host_rules
 
-        return headers.read(self.site)
+        return host_rules.read(self.site)
 
     def natural(self, path: str) -> tuple[int, int] | None:
         """Width and height that browsers give an image of the site; None if they are not known."""

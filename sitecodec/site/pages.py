@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sitecodec import writing
 from sitecodec.errors import SitecodecError, SiteError
-from sitecodec.page.rules import RULES
 from sitecodec.page.splice import splice
+from sitecodec.page.style import RULES
 from sitecodec.settings import Settings
 from sitecodec.site import files, memory
 from sitecodec.site.files import File

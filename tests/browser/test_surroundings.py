@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sitecodec.visitors import hosting, worker
+from sitecodec.visitors import host_notes, worker
 from tests.browser.looking import (
     shows,
     visit_twice,
@@ -29,7 +29,7 @@ def test_policies_that_forbid_it(new_site, new_page, photos):
         site.headers["Content-Security-Policy"] = policy
         # The build says so, if the policy stands in the host's configuration.
         (site.root / "_headers").write_text(f"/*\n  Content-Security-Policy: {policy}\n")
-        assert hosting.notes(site.root, FOLDER)[0].startswith("_headers: the policy"), policy
+        assert host_notes.notes(site.root, FOLDER)[0].startswith("_headers: the policy"), policy
     for _ in range(2):
         for _, site, page in visits:
             page.goto(site.url)
@@ -49,7 +49,7 @@ def test_a_strict_policy_that_allows_it(site, page, photos):
     )
     site.headers["Content-Security-Policy"] = policy
     (site.root / "_headers").write_text(f"/*\n  Content-Security-Policy: {policy}\n")
-    assert not [note for note in hosting.notes(site.root, FOLDER) if "policy" in note]
+    assert not [note for note in host_notes.notes(site.root, FOLDER) if "policy" in note]
     visit_twice(page, site.url)
     assert shows(page, "a", photos[0]) == "payload"
     assert page.errors == []

@@ -26,10 +26,10 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from sitecodec.check import browsers
+from sitecodec.check.compare import Errand, Seen
 from sitecodec.check.findings import NOTES
 from sitecodec.check.server import serving
 from sitecodec.check.site import completed, visits
-from sitecodec.check.visit import Errand, Seen
 from sitecodec.check.windows import Window
 from sitecodec.settings import Settings
 from sitecodec.site.build import rewrite_site

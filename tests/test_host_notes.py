@@ -1,4 +1,4 @@
-"""sitecodec.visitors.hosting: what a host's set-up still needs, or silence."""
+"""sitecodec.visitors.host_notes: what a host's set-up still needs, or silence."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from sitecodec.settings import Settings
 from sitecodec.site.build import rewrite_site
 from sitecodec.site.summary import table
-from sitecodec.visitors import hosting, worker
+from sitecodec.visitors import host_notes, worker
 
 FOLDER = "assets/sitecodec"
 GOOD = (
@@ -23,7 +23,7 @@ def told(site, base_path="/", **files):
     """The notes for a site of these files, with dots for underscores in front."""
     for name, text in files.items():
         (site / name.replace("__", ".")).write_text(text, encoding="utf-8")
-    return hosting.notes(site, FOLDER, base_path)
+    return host_notes.notes(site, FOLDER, base_path)
 
 
 def page(address="", head=""):

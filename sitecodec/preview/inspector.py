@@ -28,8 +28,8 @@ from sitecodec.errors import ModelError, SitecodecError
 from sitecodec.formats import Format, Role
 from sitecodec.page.templates import builtin_folder
 from sitecodec.preview.answers import as_json, immutable, safe, text
+from sitecodec.preview.decoded_cache import BusyError
 from sitecodec.preview.own_host import foreign, is_own_host
-from sitecodec.preview.pictures import BusyError
 from sitecodec.preview.preview import PREFIX, Preview
 from sitecodec.reasons import Reason
 from sitecodec.settings import Settings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import mimetypes
 import os
 import threading
 import time
@@ -14,10 +13,11 @@ from urllib.parse import quote
 
 from werkzeug.wrappers import Request, Response
 
+from sitecodec import formats
 from sitecodec.preview.answers import text
+from sitecodec.preview.inspector import Environ, application
 from sitecodec.preview.own_host import foreign, is_loopback, is_own_host
 from sitecodec.preview.preview import PREFIX, Preview
-from sitecodec.preview.server import Environ, application
 from sitecodec.site.files import below
 
 if TYPE_CHECKING:
@@ -130,10 +130,7 @@ def site_app(site: Path, suffixes: tuple[str, ...] = (), root: str = "/") -> WSG
             data = index.read(file)
         except OSError:
             return text(404, "not found")(environ, start_response)
-        kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-        if file.suffix == ".wasm":
-            kind = "application/wasm"
-        response = Response(data, mimetype=kind)
+        response = Response(data, mimetype=formats.content_type(file.name))
         response.headers["Cache-Control"] = "no-cache"
         response.add_etag()
         return response.make_conditional(environ)(environ, start_response)

@@ -1,6 +1,6 @@
 """The needs of a host's set-up for visitors to get payloads: a line for each thing.
 
-Said is only what the site's own files show: its configuration for a host (headers.py), the address
+They come from the site's own files alone: its configuration for a host (host_rules.py), the address
 that its pages name, a worker of its own. docs/visitors.md explains the requirements.
 """
 
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from sitecodec import formats
 from sitecodec.folders import plain
 from sitecodec.page import policy, served, urls
-from sitecodec.visitors import headers, worker
+from sitecodec.visitors import host_rules, worker
 
 _OWN_WORKER = re.compile(rb"addEventListener\(\s*[\"']fetch[\"']|\bonfetch\s*=|\bworkbox\b")
 _MOST_SCRIPT = 500_000
@@ -30,7 +30,7 @@ def notes(site: Path, folder: str, base_path: str = "/") -> list[str]:
     """
     page = _read(site / "index.html")
     address = served.address(page)
-    rules = headers.read(site)
+    rules = host_rules.read(site)
     return [
         *_address_notes(site, address, base_path),
         *_own_worker_notes(site),
@@ -74,16 +74,18 @@ def _own_worker_notes(site: Path) -> Iterator[str]:
 
 
 def _policy_notes(
-    page: bytes, rules: list[headers.Rule], folder: str, address: str
+    page: bytes, rules: list[host_rules.Rule], folder: str, address: str
 ) -> Iterator[str]:
     name = "content-security-policy"
-    for file, text in headers.values(rules, f"/{worker.NAME}", name):
+    for file, text in host_rules.values(rules, f"/{worker.NAME}", name):
         where = f"{file}: the policy for /{worker.NAME}"
         if not policy.allows(text, ("script-src",), ("'wasm-unsafe-eval'", "'unsafe-eval'")):
             yield f"{where} lacks 'wasm-unsafe-eval' in script-src"
         if not _allows_self(text, ("connect-src",), address):
             yield f"{where} lacks 'self' in connect-src"
-    policies = {p: f"{file}: the policy for pages" for file, p in headers.values(rules, "/", name)}
+    policies = {
+        p: f"{file}: the policy for pages" for file, p in host_rules.values(rules, "/", name)
+    }
     for text in policy.in_page(page):
         policies.setdefault(text, "index.html: its policy")
     for text, where in policies.items():
@@ -96,13 +98,13 @@ def _policy_notes(
             yield f"{where} does not let the script that registers the worker run (script-src)"
 
 
-def _cache_notes(site: Path, rules: list[headers.Rule], folder: str) -> Iterator[str]:
+def _cache_notes(site: Path, rules: list[host_rules.Rule], folder: str) -> Iterator[str]:
     name = "cache-control"
-    for file, value in headers.values(rules, f"/{worker.NAME}", name):
+    for file, value in host_rules.values(rules, f"/{worker.NAME}", name):
         if "immutable" in value.lower() or _age(value) > _SHORT:
             yield f"{file}: /{worker.NAME} is cached for long, so that changes come late; max-age=0"
     files = list(dict.fromkeys(rule.file for rule in rules))
-    given = headers.values(rules, f"/{folder}/a-000000000000-1w{formats.AVIF.suffix}", name)
+    given = host_rules.values(rules, f"/{folder}/a-000000000000-1w{formats.AVIF.suffix}", name)
     if files and ".htaccess" in files and b"ExpiresActive" in _read(site / ".htaccess"):
         return  # by type, which is not read here
     if files and not any(_age(value) >= _LONG for _, value in given):

@@ -1,4 +1,4 @@
-"""sitecodec.preview.server: over real sockets, with real payloads and with everything hostile."""
+"""sitecodec.preview.inspector over real sockets: real payloads, and everything hostile."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from PIL import Image
 from sitecodec import codecs
 from sitecodec.codecs.web import WebCodec
 from sitecodec.payload import Header, pack
-from sitecodec.preview import own_host, server, serving, site_app
+from sitecodec.preview import inspector, own_host, serving, site_files
 from sitecodec.preview import preview as preview_module
 from sitecodec.preview.preview import Preview
 from sitecodec.settings import Settings
@@ -48,7 +48,7 @@ class Running:
         )
         (self.site / "sub/index.html").write_text('<img src="../images/b.png">')
         self.preview = Preview(Settings(store=root / "cache/store", workers=1), full=False)
-        app = site_app.around(site_app.site_app(self.site), self.preview, reload=True)
+        app = site_files.around(site_files.site_app(self.site), self.preview, reload=True)
         self.server = serving.create_server(own_host.guarded(app, "127.0.0.1"), "127.0.0.1", 0)
         self.port = self.server.effective_port
         self.preview.update(self.site, self.preview.settings)
@@ -240,11 +240,11 @@ def test_the_list_says_when_a_visit_comes_out_ahead() -> None:
         {"path": "b.png", "pages": ("1.html",), "saved": 20},
         {"path": "c.png", "pages": ("1.html",), "saved": None},
     ]
-    assert server._savings(rows) == [{"a.png": 10, "b.png": 20}, {"a.png": 10}]
+    assert inspector._savings(rows) == [{"a.png": 10, "b.png": 20}, {"a.png": 10}]
     for row, flat in zip(rows, (True, False, False), strict=True):
         row["flat"] = flat
-    assert server._visits(rows, Settings()).startswith("engine and model take 3")
-    assert server._visits(rows[::2], Settings()).startswith("the engine takes 18 kB")
+    assert inspector._visits(rows, Settings()).startswith("engine and model take 3")
+    assert inspector._visits(rows[::2], Settings()).startswith("the engine takes 18 kB")
 
 
 def test_a_site_that_was_built_shows_decoded_latents_too(tmp_path: Path, make: Any) -> None:

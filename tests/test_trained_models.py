@@ -13,7 +13,7 @@ from PIL import Image
 from sitecodec import models
 from sitecodec.cli import main
 from sitecodec.errors import ModelError
-from sitecodec.models import own
+from sitecodec.models import trained
 from sitecodec.visitors import worker
 
 pytest.importorskip("torch", reason="torch is not installed")
@@ -72,9 +72,9 @@ def test_add_list_encode_info_decode(run, registry, tmp_path):
 
 
 def test_a_site_ships_the_model_that_its_payloads_need(registry, tmp_path, make):
-    for part in own.PARTS:
+    for part in trained.PARTS:
         shutil.copy(models.FOLDER / f"web-0.{part}.slm", tmp_path)
-    own.add("mine", tmp_path)
+    trained.add("mine", tmp_path)
     site = tmp_path / "site"
     site.mkdir()
     (site / "a.png").write_bytes(make.file(make.photo(80, 120, 3)))
@@ -92,7 +92,7 @@ def test_a_site_ships_the_model_that_its_payloads_need(registry, tmp_path, make)
 
 def refused(message, name, source):
     with pytest.raises(ModelError, match=message):
-        own.add(name, source)
+        trained.add(name, source)
     assert "mine" not in models.names()
 
 

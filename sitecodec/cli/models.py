@@ -53,12 +53,12 @@ def add(name: str, source: str, revision: str) -> None:
     Example: sitecodec models add mine --from runs/mine
     Example: sitecodec models add sd15 --from sd15
     """
-    from sitecodec.models import own
+    from sitecodec.models import trained
     from sitecodec.sd import adding
     from sitecodec.sd.libraries import need_torch
 
-    if own.is_one(Path(source)):
-        own.add(name, Path(source))
+    if trained.is_one(Path(source)):
+        trained.add(name, Path(source))
         click.echo(f"{name}: added; to use it, set  model: {name}")
         return
     need_torch()
@@ -173,9 +173,9 @@ def _problem(model: Model) -> str:
 def _origin(name: str) -> str:
     """The origin of a model of the codec web."""
     from sitecodec import models as web
-    from sitecodec.models import own
+    from sitecodec.models import trained
 
-    return "built in" if name in web.built_in() else str(own.path(name, "decoder").parent)
+    return "built in" if name in web.built_in() else str(trained.path(name, "decoder").parent)
 
 
 @models.command()

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sitecodec.check import boxes, findings, look, shown
+from sitecodec.check import boxes, findings, look, screens
 from sitecodec.check.boxes import Box
 from sitecodec.check.findings import Finding, Paired
 from sitecodec.check.server import SIDES
@@ -95,7 +95,7 @@ async def _pixels(pair: Sequence[Tab], both: Paired, window: Window) -> list[Fin
                 await look.paint(tab, url, width, height)
                 for tab, url in zip(pair, one.urls, strict=True)
             ]
-            if all(files) and (detail := await asyncio.to_thread(shown.file_change, *files)):
+            if all(files) and (detail := await asyncio.to_thread(screens.file_change, *files)):
                 found.append(Finding("shown", one.name, "", detail, one.places))
     shots = await asyncio.gather(
         *(look.shots(tab, seen) for tab, seen in zip(pair, (both.plain, both.built), strict=True))
@@ -110,19 +110,19 @@ async def _pixels(pair: Sequence[Tab], both: Paired, window: Window) -> list[Fin
 def _compare_screens(
     shots: Sequence[Sequence[bytes]], both: Paired, window: Window
 ) -> list[Finding]:
-    plain, built = (shown.joined(side) for side in shots)
+    plain, built = (screens.joined(side) for side in shots)
     found = []
     placed = both.shown_in_place
     for one in placed:
         crops = (
-            shown.crop(side, box, window.density)
+            screens.crop(side, box, window.density)
             for side, box in zip((plain, built), one.places, strict=True)
         )
-        if detail := shown.place_change(*crops):
+        if detail := screens.place_change(*crops):
             found.append(Finding("shown", one.name, "", detail, one.places))
     if _is_still(both):
         places = [one.places for one in placed]
-        if changed := shown.rest_change(plain, built, places, window.density):
+        if changed := screens.rest_change(plain, built, places, window.density):
             left, top, right, bottom = (edge / window.density for edge in changed.place)
             place = Box("", "", -1, left, top, right - left, bottom - top)
             found.append(Finding("shown", changed.detail, "", "differs", (place, place)))

@@ -1,4 +1,4 @@
-"""sitecodec.preview.pictures: decoded once, kept on disk and in memory, within bounds."""
+"""sitecodec.preview.decoded_cache: decoded once, kept on disk and in memory, within bounds."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from PIL import Image
 from sitecodec import codecs, formats
 from sitecodec.errors import ModelError, PayloadError
 from sitecodec.formats import Format
-from sitecodec.preview import pictures
-from sitecodec.preview.pictures import BusyError, Pictures
+from sitecodec.preview import decoded_cache
+from sitecodec.preview.decoded_cache import BusyError, Pictures
 from sitecodec.store import Store
 
 
@@ -136,11 +136,11 @@ def test_pictures_in_memory_are_used_on_disk_and_bounded(
     assert len(sizes) == 6
     assert several.find(digests[0], formats.PNG) is found[0]
     # What is often asked for is read from the disk now and then, so that it is not forgotten there.
-    monkeypatch.setattr(pictures, "_RECENT_SECONDS", -1.0)
+    monkeypatch.setattr(decoded_cache, "_RECENT_SECONDS", -1.0)
     entries = list((tmp_path / "pictures").glob("??/*"))
     for entry in entries:
         os.utime(entry, (1, 1))
-    monkeypatch.setattr(pictures, "_RECENT_BYTES", 8 * max(sizes))
+    monkeypatch.setattr(decoded_cache, "_RECENT_BYTES", 8 * max(sizes))
     fresh = Pictures(Store(tmp_path / "store"), tmp_path / "pictures")
     for digest in digests * 2:
         assert fresh.find(digest, formats.PNG) == several.find(digest, formats.PNG)

@@ -1,4 +1,4 @@
-"""sitecodec.visitors.headers: what hosts' configuration files ask for."""
+"""sitecodec.visitors.host_rules: what hosts' configuration files ask for."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from sitecodec.visitors import headers
+from sitecodec.visitors import host_rules
 
 
 def found(site, path, name="x-a"):
-    return [value for _, value in headers.values(headers.read(site), path, name)]
+    return [value for _, value in host_rules.values(host_rules.read(site), path, name)]
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def site(tmp_path):
 
 
 def test_no_files_give_no_rules(site):
-    assert headers.read(site) == []
+    assert host_rules.read(site) == []
 
 
 def test_underscore_headers(site):
@@ -32,14 +32,14 @@ def test_underscore_headers(site):
     assert found(site, "/blog/2024/index.html") == ["one", "two: 2"]
     assert found(site, "/blog/2024/x/index.html") == ["one"]
     assert found(site, "/c") == ["one", "three"]
-    assert headers.values(headers.read(site), "/", "x-a") == [("_headers", "one")]
+    assert host_rules.values(host_rules.read(site), "/", "x-a") == [("_headers", "one")]
 
 
 @pytest.mark.parametrize("beside", [False, True])
 def test_netlify(site, beside):
     place = site.parent if beside else site
     (place / "netlify.toml").write_text(
-        '[[headers]]\nfor = "/assets/*"\n[headers.values]\nX-A = """\none,\ntwo"""\nX-B = "b"\n'
+        '[[headers]]\nfor = "/assets/*"\n[host_rules.values]\nX-A = """\none,\ntwo"""\nX-B = "b"\n'
     )
     assert found(site, "/assets/x.js") == ["one, two"]
     assert found(site, "/other.js") == []
@@ -106,4 +106,4 @@ def test_htaccess(site):
 def test_broken_files_are_their_host_s_matter(site, name, text):
     (site / name).write_text(text)
     (site / "_headers").write_text("/*\n  X-B: b\n")
-    assert [rule.name for rule in headers.read(site) if rule.name == "X-B"] == ["X-B"]
+    assert [rule.name for rule in host_rules.read(site) if rule.name == "X-B"] == ["X-B"]
