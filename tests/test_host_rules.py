@@ -39,7 +39,7 @@ def test_underscore_headers(site):
 def test_netlify(site, beside):
     place = site.parent if beside else site
     (place / "netlify.toml").write_text(
-        '[[headers]]\nfor = "/assets/*"\n[host_rules.values]\nX-A = """\none,\ntwo"""\nX-B = "b"\n'
+        '[[headers]]\nfor = "/assets/*"\n[headers.values]\nX-A = """\none,\ntwo"""\nX-B = "b"\n'
     )
     assert found(site, "/assets/x.js") == ["one, two"]
     assert found(site, "/other.js") == []
