@@ -14,18 +14,6 @@ static void put_little(uint8_t *to, uint32_t value, int bytes) {
     for (int i = 0; i < bytes; i++) to[i] = (uint8_t)(value >> 8 * i);
 }
 
-enum { FREE_PIXELS = 1 << 21, PIXELS_A_BYTE = 1 << 12, MOST_PIXELS = 50000000 };
-
-uint64_t most_pixels(uint64_t bytes) {
-    uint64_t most = FREE_PIXELS + PIXELS_A_BYTE * bytes;
-    return most < MOST_PIXELS ? most : MOST_PIXELS;
-}
-
-uint64_t least_bytes(uint64_t pixels) {
-    if (pixels > MOST_PIXELS) pixels = MOST_PIXELS;
-    return pixels <= FREE_PIXELS ? 0 : (pixels - FREE_PIXELS + PIXELS_A_BYTE - 1) / PIXELS_A_BYTE;
-}
-
 static int padded(int size) { return (size + STRIDE - 1) / STRIDE * STRIDE; }
 
 // A quality's place among a model's levels, in 1/4096 of a level.
