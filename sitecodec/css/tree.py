@@ -36,6 +36,10 @@ _CLOSES = {
     "option": (("option",), ("select",)),
 }
 _BARRIERS = frozenset("table td th caption button object marquee svg math".split())
+_FOREIGN = ("svg", "math")
+_BREAK_OUT = ("li", "dt", "dd")  # of _CLOSES: they end svg and math, where others are part of them
+# The elements of SVG and MathML in which everything is HTML again.
+_HTML_AGAIN = frozenset("foreignobject desc title annotation-xml mi mn mo ms mtext".split())
 
 _DEEPEST = 512  # elements in each other, as in Chromium: what is deeper stands beside them
 
@@ -95,7 +99,7 @@ def tree(data: bytes) -> Tree:
         if name in ("html", "head", "body"):
             own = {"html": root, "head": head, "body": body}[name]
             own.attrib.update(_attributes(data, start, end) if tag[0] != "/" else {})
-            if tag in ("body", "/head"):
+            if tag == "body" or (tag == "/head" and stack[1] is head):
                 stack = [root, body]
             continue
         if tag[0] == "/":
@@ -116,14 +120,27 @@ def tree(data: bytes) -> Tree:
         elif name in ("link", "style", "script"):
             found.texts[element] = ""
             content = (element, end) if name != "link" else content
-        if len(stack) < _DEEPEST and name not in _VOID and _stays_open(data, end, stack):
+        if len(stack) < _DEEPEST and name not in _VOID and _stays_open(data, end, name, stack):
             stack.append(element)
     return found
 
 
-def _stays_open(data: bytes, end: int, stack: list[Element]) -> bool:
+def _stays_open(data: bytes, end: int, name: str, stack: list[Element]) -> bool:
     """Whether a start tag opens its element: "/>" closes it in SVG and MathML, not in HTML."""
-    return data[end - 2] != 0x2F or not any(e.tag in ("svg", "math") for e in stack)
+    return data[end - 2] != 0x2F or not (name in _FOREIGN or any(e.tag in _FOREIGN for e in stack))
+
+
+def is_foreign(found: Tree, element: Element) -> bool:
+    """Whether an element was written inside SVG or MathML, perhaps one that has no end tag.
+
+    Browsers end that before an `<img>`, but not before a `<picture>`.
+    """
+    parent: Element | None = found.parents[element]
+    while parent is not None and parent.tag not in _HTML_AGAIN:
+        if parent.tag in _FOREIGN:
+            return True
+        parent = found.parents.get(parent)
+    return False
 
 
 def node(found: Tree, element: Element) -> Node:
@@ -165,9 +182,10 @@ def _imply(stack: list[Element], name: str, found: Tree) -> None:
                 break
     closes, barriers = _CLOSES.get(name, ((), ()))
     for position in range(len(stack) - 1, 1, -1):
-        if stack[position].tag in barriers:
+        tag = stack[position].tag
+        if tag in barriers or (tag in _FOREIGN and name not in _BREAK_OUT):
             break
-        if stack[position].tag in closes:
+        if tag in closes:
             del stack[position:]
             break
     if name == "tr" and stack[-1].tag == "table":

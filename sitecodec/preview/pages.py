@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from sitecodec import formats
 from sitecodec.folders import plain
-from sitecodec.page import html, markup, srcset, urls
+from sitecodec.page import encodings, html, markup, srcset, urls
 from sitecodec.page.priority import Position
 from sitecodec.preview.results import Result
 
@@ -37,7 +37,7 @@ def with_pictures(data: bytes, page: Page, results: Sequence[Result], template: 
             replacements.append((use.image.start, use.image.end, text))
     if replacements:
         replacements = markup.with_head(data, page.head_end, replacements, printing=False)
-    return html.splice(data, replacements)
+    return html.splice(data, encodings.kept_early(data, replacements))
 
 
 def with_payloads(

@@ -138,7 +138,13 @@ class Layouts:
         """A style sheet of the site."""
         key = (self.state(path), media)
         if key not in self._sheets:
-            self._parse(key, (self._read(path) or b"").decode("utf-8-sig", "replace"))
+            from sitecodec.page import encodings
+
+            data = self._read(path) or b""
+            self._parse(key, data.decode("utf-8-sig", "replace"))
+            if encodings.is_doubtful_css(data):
+                sheet = self._sheets[key]
+                self._sheets[key] = sheet._replace(odd=(*sheet.odd, f"{path}, not in UTF-8"))
         return key, self._sheets[key]
 
     def inline(self, text: str, media: str) -> Keyed:

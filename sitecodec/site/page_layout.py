@@ -75,8 +75,10 @@ class PageLayout(NamedTuple):
 
     def _form(self, element: Element, node: Node) -> tuple[str, str]:
         """The form of an image's markup, and why it is not 'picture'."""
-        from sitecodec.css import styles
+        from sitecodec.css import styles, tree
 
+        if tree.is_foreign(self.tree, element):
+            return "img", "it is in an SVG or MathML that does not end"
         if self.markup != "auto":
             return self.markup, f"markup: {self.markup}" if self.markup != "picture" else ""
         parent = self.tree.parents[element]

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from sitecodec import formats
 from sitecodec.formats import Format, Role
-from sitecodec.page import css, html, markup, priority, srcset, urls
+from sitecodec.page import css, encodings, html, markup, priority, srcset, urls
 from sitecodec.site import files, preloads
 from sitecodec.site.assets import Asset
 from sitecodec.site.offers import CONTENT_WIDTH, Offers, Size
@@ -43,7 +43,7 @@ def spans(offers: Offers, page: Page, data: bytes) -> list[Span]:
             outside = markup.with_head(
                 data, page.head_end, outside, script, style, printing=printing
             )
-    return [*outside, *inside, *links, *_css(offers, page, data)]
+    return encodings.kept_early(data, [*outside, *inside, *links, *_css(offers, page, data)])
 
 
 def _images(offers: Offers, page: Page, data: bytes) -> tuple[list[Span], list[Span]]:

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sitecodec.page import css, html, markup, owners, policy, srcset, urls
+from sitecodec.page import css, encodings, html, markup, owners, policy, srcset, urls
 from sitecodec.site import files, programs, scans
 from sitecodec.site.files import File
 from sitecodec.site.findings import Findings
@@ -82,6 +82,16 @@ def survey(around: Surroundings, name: str) -> Page | None:
 
 def survey_document(around: Surroundings, name: str, data: bytes) -> Page | None:
     """Sort the images of the page `name`, which reads `data`; None if none is to be replaced."""
+    encoding = encodings.unreadable(data)
+    if not encoding:
+        return _survey_text(around, name, data)
+    if encoding == "UTF-16" or b"<img" in data.lower():
+        message = f"is in {encoding}, in which text may look like tags; write it in UTF-8"
+        around.findings.problem(name, "", message)
+    return None
+
+
+def _survey_text(around: Surroundings, name: str, data: bytes) -> Page | None:
     site, root, settings, known, findings, layouts = around
     found = scans.scan(data)
     findings.pinned.update(found.pinned)
@@ -145,7 +155,7 @@ def _preloads(look: Look, data: bytes) -> Iterator[Preload]:
 
 def survey_sheet(around: Surroundings, name: str, data: bytes) -> Page | None:
     """The survey of the style sheet `name`, whose content is `data`, as if it were a page."""
-    if not html.shows_raster(data):
+    if not html.shows_raster(data) or encodings.is_doubtful_css(data):
         return None
     site, root, settings, known, findings, layouts = around
     base = root + name
