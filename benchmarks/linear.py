@@ -107,6 +107,16 @@ PAGES: dict[str, Callable[[int], bytes]] = {
     "closed svg": again(b"<svg><style/>", after=IMG),
     "islands and images": halves(b"<div data-reactroot></div>", IMG),
     "programs": filled(b"<script>hydrateRoot(*)</script>" + IMG, b"document,"),
+    "a script of functions and spaces": filled(
+        b"<script>q.map(function*!;q.src=1</script>" + IMG, b" "
+    ),
+    "names that stand for each other": again(
+        b"q=q;", before=b"<script>", after=b"q.src=1</script>" + IMG
+    ),
+    "sources that a script sets": again(
+        b"q.map(q=>q.src=1);", before=b"<script>", after=b"</script>" + IMG
+    ),
+    "handlers that set sources": again(b"<b onclick=q=q;q.src=1></b>", after=IMG),
     "ids that are looked up": again(
         b"getElementById('x')", before=b"<script>createSSRApp(", after=b")</script>" + IMG
     ),

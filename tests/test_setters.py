@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sitecodec.page import html, setters
+from sitecodec.site import scripts
 
 
 @pytest.mark.parametrize(
@@ -107,3 +108,29 @@ def test_templates_say_as_much_as_they_hold(template, is_meant):
     text = f"for (const e of document.querySelectorAll({template})) e.src = address"
     (plain,) = html.scan(b'<img src="a.png">').images
     assert any(setters.may_mean(s, plain, "img") for s in setters.selectors(text)) == is_meant
+
+
+@pytest.mark.parametrize(
+    "tangle", ["q=q;", "q=r;r=q;", "q=$('#a');q=q;", "q.map(q=>q.src=1);", "q.each(q,q=>q.src=1);"]
+)
+def test_names_that_stand_for_each_other_may_be_any_image(tangle: str) -> None:
+    assert setters.selectors(tangle * (40_000 // len(tangle)) + "q.src=1") == ("img",)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".map(function" + " " * 4000 + "!;q.src=1",
+        "Object.assign(" + " " * 100_000 + "!;q.src=1",
+        "for(const q of" + " " * 4000 + "!;q.src=1",
+        "q" + " " * 4000 + "!;q.src=1",
+    ],
+)
+def test_white_space_is_read_once(text: str) -> None:
+    assert setters.selectors(text) == ("#q", "[name=q]")
+
+
+def test_a_list_of_commas_and_spaces_is_read_once() -> None:
+    asked = ",  " * 60
+    assert scripts.read(f"$('{asked}x').parentNode").walks == (f"{asked}x",)
+    assert scripts.read(f"$('{asked}*').parentNode").walks == ()

@@ -8,8 +8,9 @@ changed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import NamedTuple
 
 from sitecodec.page.html import Image
 from sitecodec.page.tokens import Tag
@@ -33,7 +34,8 @@ _SET = re.compile(
     r"|\.(?:removeAttribute|toggleAttribute)\(\s*[\"'`](?:srcset|src)[\"'`]"
 )
 _ASSIGNED = re.compile(
-    r"Object\.assign\(\s*([^,()]{1,100}(?:\([^()]{0,100}\))?)\s*,\s*\{[^{}]{0,200}?\bsrc(?:set)?\s*:"
+    r"Object\.assign\(\s*+([^,()\s][^,()]{0,99}(?:\([^()]{0,100}\))?)\s*+,\s*+"
+    r"\{[^{}]{0,200}?\bsrc(?:set)?\s*:"
 )
 _NEW = re.compile(r"\bnew\s+(?:[\w.]+\.)?Image\b|createElement(?:NS)?\(|cloneNode\(|\(\s*[\"'`]<")
 _EVENT = re.compile(r"\b(?:target|currentTarget|srcElement|relatedTarget)\b")
@@ -50,15 +52,29 @@ _NEAR = 4_000  # characters before, in which a name has been given its value
 _LONGEST = 400  # of an expression
 _DEPTH = 3
 _CLOSING = {")": "(", "]": "["}
+_ASKED = ""  # stands for everything that the script looks up
+
+
+class _Script:
+    """A script, and what its names stand for as far as they have been followed."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.known: dict[tuple[str, int, int], tuple[str, ...]] = {}
+        # A hostile script gives each name the others as values. No author's comes near to this.
+        self.steps = 5000 + len(text) // 5
 
 
 def selectors(text: str) -> tuple[str, ...]:
-    """Selectors of the images whose source a script may set."""
+    """Selectors of the images whose source a script may set; any image's if it is too tangled."""
+    script = _Script(text)
     found: dict[str, None] = {}
     for receiver, position in _receivers(text):
-        for selector in _meant(receiver, text, position, _DEPTH):
-            found[selector] = None
-    return tuple(found)
+        found |= dict.fromkeys(_meant(receiver, script, position, _DEPTH))
+        if script.steps <= 0:
+            return (ANY,)
+    expanded = (_asked(text) if selector == _ASKED else (selector,) for selector in found)
+    return tuple(dict.fromkeys(selector for some in expanded for selector in some))
 
 
 def sets_own(handler: str) -> bool:
@@ -73,34 +89,72 @@ def passes_itself(handler: str) -> bool:
 
 def may_mean(selector: str, tag: Tag | Image, name: str) -> bool:
     """Whether a selector may match a tag; what it asks of other elements is not looked at."""
-    return any(
-        _matches(part.strip(), tag, name) for part in re.split(r",(?![^(\[]*[)\]])", selector)
+    return any_may_mean((selector,), tag, name)
+
+
+def any_may_mean(given: Sequence[str], tag: Tag | Image, name: str) -> bool:
+    """Whether one of some selectors may match a tag."""
+    if not given:
+        return False
+    values: dict[str, str] = {}
+    for attribute in tag.attributes:
+        values.setdefault(attribute.name, attribute.value)
+    element = _Element(name, values, frozenset(values.get("class", "").split()))
+    return any(_matches(part, element) for selector in given for part in _compounds(selector))
+
+
+class _Element(NamedTuple):
+    name: str
+    attributes: dict[str, str]
+    classes: frozenset[str]
+
+
+class _Compound(NamedTuple):
+    """What the last part of a selector asks of an element."""
+
+    names: tuple[str, ...]
+    ids: tuple[str, ...]
+    classes: tuple[str, ...]
+    attributes: tuple[tuple[str, str | None], ...]
+    open: str
+    """The sign after which a script puts a name together (`find("." + name)`)."""
+
+
+@lru_cache(maxsize=4096)
+def _compounds(selector: str) -> tuple[_Compound, ...]:
+    """The last parts of the selectors in a list."""
+    found = []
+    for part in re.split(r",(?![^(\[]*[)\]])", selector):
+        if compound := _COMPOUND.search(part.strip()):
+            parts = list(_PART.finditer(compound[0]))
+            found.append(
+                _Compound(
+                    tuple(p["tag"].lower() for p in parts if p["tag"] and p["tag"] != "*"),
+                    tuple(p["id"] for p in parts if p["id"]),
+                    tuple(p["cls"] for p in parts if p["cls"]),
+                    tuple((p["name"].lower(), p["value"]) for p in parts if p["name"]),
+                    compound[0][-1] if compound[0][-1] in ".#" else "",
+                )
+            )
+    return tuple(found)
+
+
+def _matches(wanted: _Compound, element: _Element) -> bool:
+    own = element.attributes
+    # A name that a script puts together is of some class all the same.
+    if wanted.open == "." and not element.classes:
+        return False
+    if (wanted.open == "#" or wanted.ids) and not own.get("id"):
+        return False
+    return (
+        all(name == element.name for name in wanted.names)
+        and all(name == own["id"] for name in wanted.ids)
+        and element.classes.issuperset(wanted.classes)
+        and all(
+            name in own and (value is None or value == own[name])
+            for name, value in wanted.attributes
+        )
     )
-
-
-def _matches(selector: str, tag: Tag | Image, name: str) -> bool:
-    compound = _COMPOUND.search(selector)
-    if compound is None:
-        return False
-    classes = (tag.get("class") or "").split()
-    # A name that a script puts together (`find("." + name)`) is of some class all the same.
-    if compound[0].endswith(".") and not classes:
-        return False
-    if compound[0].endswith("#") and not tag.get("id"):
-        return False
-    for part in _PART.finditer(compound[0]):
-        wanted = part["tag"]
-        if wanted and wanted != "*" and wanted.lower() != name:
-            return False
-        if part["id"] and part["id"] != tag.get("id"):
-            return False
-        if part["cls"] and part["cls"] not in classes:
-            return False
-        if part["name"]:
-            value = tag.get(part["name"].lower())
-            if value is None or (part["value"] is not None and part["value"] != value):
-                return False
-    return True
 
 
 def sets_source(text: str) -> bool:
@@ -147,12 +201,12 @@ def _opening(text: str, closing: int, first: int) -> int:
     return -1
 
 
-def _meant(receiver: str, text: str, position: int, depth: int) -> tuple[str, ...]:
+def _meant(receiver: str, script: _Script, position: int, depth: int) -> tuple[str, ...]:
     """The selectors of what an expression may be."""
     if _NEW.search(receiver):
         return ()
     if _WRAPPED_THIS.search(receiver):
-        return _asked(text) or (ANY,)
+        return (_ASKED,) if _asked(script.text) else (ANY,)
     if _EVENT.search(receiver):
         return (ANY,)
     looked_up = list(_LOOKUP.finditer(receiver))
@@ -164,46 +218,58 @@ def _meant(receiver: str, text: str, position: int, depth: int) -> tuple[str, ..
     bare = re.sub(r"\[[^\[\]]*\]$", "", receiver)
     name = name or _NAME.search(bare)
     if name is None or name[0] == "this" or not depth:
-        return _asked(text)
-    return _named(name[0], text, position, depth)
+        return (_ASKED,)
+    key = (name[0], position, depth)
+    if key not in script.known:
+        script.known[key] = _named(name[0], script, position, depth)
+    return script.known[key]
 
 
-def _named(name: str, text: str, position: int, depth: int) -> tuple[str, ...]:
+def _named(name: str, script: _Script, position: int, depth: int) -> tuple[str, ...]:
     """The selectors of what a name may stand for."""
-    found: list[str] = []
+    if script.steps <= 0:
+        return (ANY,)
+    found: dict[str, None] = {}
     known = False
     quoted = re.escape(name)
     start = max(0, position - _NEAR)
-    given = rf"(?<![\w$.]){quoted}\s*=(?![=>])\s*([^;\n]{{1,{_LONGEST}}})"
-    of = rf"(?:const|let|var)\s+{quoted}\s+of\s+([^;{{\n]{{1,{_LONGEST}}})\)"
-    values = [match[1] for match in re.finditer(given, text[start:position])]
+    near = script.text[start:position]
+    # No two parts of these patterns share a run of white space: what fails, fails at once.
+    given = rf"(?<![\w$.]){quoted}\s*+=(?![=>])\s*+([^;\n]{{1,{_LONGEST}}})"
+    of = rf"(?:const|let|var)\s++{quoted}\s++of\s++([^;{{\n]{{1,{_LONGEST}}})\)"
+    values = [match[1] for match in re.finditer(given, near)]
+    script.steps -= 5 + len(values)
     if values and _NEW.search(values[-1]):
         return ()  # minified scripts use a name again and again: the nearest value counts
     for pattern in (given, of):
-        for match in re.finditer(pattern, text[start:position]):
+        for match in re.finditer(pattern, near):
             value = match[1]
             known = True
-            found += _value(value, text, start + match.start(), depth)
-    begin = r"\.(?:forEach|map|each|some|every)\(\s*(?:function\s*\w*\s*)?\(?\s*(?:\w+\s*,\s*)?"
+            found |= dict.fromkeys(_value(value, script, start + match.start(), depth))
+    begin = (
+        r"\.(?:forEach|map|each|some|every)\(\s*+(?:function\b\s*+\w*+\s*+)?+\(?+\s*+"
+        r"(?:\w++\s*+,\s*+)?"
+    )
     each = rf"{begin}{quoted}\b"
-    for match in re.finditer(each, text[start:position]):
+    for match in re.finditer(each, near):
         known = True
-        before = _before(text, start + match.start())
-        found += _meant(before, text, start + match.start(), depth - 1)
+        script.steps -= 5
+        before = _before(script.text, start + match.start())
+        found |= dict.fromkeys(_meant(before, script, start + match.start(), depth - 1))
     if known:
         return tuple(found)
     # A name that nothing is given to may be a parameter, or the id of an element.
-    return (*_asked(text), f"#{name}", f"[name={name}]")
+    return (_ASKED, f"#{name}", f"[name={name}]")
 
 
-def _value(value: str, text: str, position: int, depth: int) -> tuple[str, ...]:
+def _value(value: str, script: _Script, position: int, depth: int) -> tuple[str, ...]:
     """The selectors of what is given to a name."""
     if _NEW.search(value):
         return ()
     expression = re.match(
         r"\s*(?:await\s+)?([\w$.?!]+(?:\([^()]*\)|\[[^\[\]]*\]|[\w$.?!])*)", value
     )
-    return _meant(expression[1] if expression else value, text, position, depth - 1)
+    return _meant(expression[1] if expression else value, script, position, depth - 1)
 
 
 def _filled(how: str, what: str) -> str:

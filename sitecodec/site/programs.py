@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sitecodec.site.uses import Look
 
 _MOST_BYTES = 8_000_000
+_MOST_SELECTORS = 1000  # of a page's scripts; each is tried on each image
 
 
 class Script(NamedTuple):
@@ -46,10 +47,8 @@ class Programs(NamedTuple):
             return True
         if self.sets_source and any(setters.passes_itself(handler) for handler in own):
             return True
-        return any(
-            setters.may_mean(selector, image, "img")
-            or any(setters.may_mean(selector, tag, "source") for tag in image.sources or ())
-            for selector in self.sets
+        return setters.any_may_mean(self.sets, image, "img") or any(
+            setters.any_may_mean(self.sets, tag, "source") for tag in image.sources or ()
         )
 
 
@@ -58,9 +57,10 @@ def read(look: Look, data: bytes) -> Programs:
     scripts = list(_scripts(look, data))
     inline = [_of_text(text) for text in html.handlers(data)]
     all_of_them = [*scripts, *inline]
+    sets = tuple(dict.fromkeys(selector for s in all_of_them for selector in s.sets))
     return Programs(
         owners.owned(data, [s.framework for s in scripts if s.framework]),
-        tuple(dict.fromkeys(selector for s in all_of_them for selector in s.sets)),
+        sets if len(sets) <= _MOST_SELECTORS else (setters.ANY,),
         any(s.sets_source for s in all_of_them),
     )
 

@@ -23,7 +23,8 @@ _MEASURES = re.compile(
 # The library itself, as its header exports it: it opens the author's file, by a link.
 _GLIGHTBOX = re.compile(r"\.GLightbox\s*=\s*\w+\(\)")
 
-_ANY_ELEMENT = re.compile(r"\s*\*?(?::[\w-]+)*\s*(?:,\s*\*?(?::[\w-]+)*\s*)*")
+# Nothing is given back: white space between commas could else be shared out in endless ways.
+_ANY_ELEMENT = re.compile(r"\s*+\*?+(?::[\w-]++)*+\s*+(?:,\s*+\*?+(?::[\w-]++)*+\s*+)*+")
 
 
 class Script(NamedTuple):
