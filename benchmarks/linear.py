@@ -190,6 +190,20 @@ CONFIGURATIONS: dict[str, Callable[[int], bytes]] = {
     ".htaccess": filled(b"<*", b" "),
     "a section of .htaccess": filled(b"<*", b"a"),
     "_headers": again(b"/*\n  cache-control: no-cache\n"),
+    "wildcards of _headers": filled(b"/*b\n  content-security-policy: default-src 'self'\n", b"a*"),
+    "sections in each other of .htaccess": halves(
+        b"<FilesMatch ^([a-z.]+)+X$>\n", b"Header set content-security-policy x\n"
+    ),
+    "rules of vercel.json": lambda n: (
+        b'{"headers":[%s]}'
+        % b",".join(
+            [
+                b'{"source":"/(([a-z.]+)+)X",'
+                b'"headers":[{"key":"content-security-policy","value":"x"}]}'
+            ]
+            * (n // 90)
+        )
+    ),
 }
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import re
 
 import pytest
 
-from sitecodec.visitors import host_rules
+from sitecodec.visitors import host_rules, patterns
 
 
 def found(site, path, name="x-a"):
@@ -56,6 +58,13 @@ def test_netlify(site, beside):
         ("/:name.js", "/a.js", True),
         ("/:name.js", "/a/b.js", False),
         ("/a.js", "/abjs", False),
+        ("/((?!api/).*)", "/a", True),
+        ("/((?!api/).*)", "/api/a", False),
+        ("/:path*/", "/a/b/", True),
+        ("/" + "(a?)" * 60 + "b", "/" + "a" * 60, False),
+        ("/(([a-z.]+)+)X", "/" + "a" * 200, False),
+        ("/(a)(\\1)", "/ab", True),  # is not understood
+        ("/" + "(a)" * 300, "/b", True),  # is too long
     ],
 )
 def test_vercel(site, source, path, applies):
@@ -107,3 +116,43 @@ def test_broken_files_are_their_host_s_matter(site, name, text):
     (site / name).write_text(text)
     (site / "_headers").write_text("/*\n  X-B: b\n")
     assert [rule.name for rule in host_rules.read(site) if rule.name == "X-B"] == ["X-B"]
+
+
+def test_wildcards_without_end(site):
+    (site / "_headers").write_text("/*" + "a*" * 60 + "b\n  X-A: one\n")
+    assert found(site, "/" + "a" * 200) == []
+    assert found(site, "/" + "a" * 200 + "b") == ["one"]
+
+
+def test_repetition_in_repetition(site):
+    (site / ".htaccess").write_text(
+        '<FilesMatch "^([a-z.]+)+X$">\nHeader set X-A one\n</FilesMatch>\n'
+        '<FilesMatch "(?i)^(a{2,3}|b)+?\\.[^.]+$">\nHeader set X-A two\n</FilesMatch>\n'
+    )
+    assert found(site, "/" + "a" * 100) == []
+    assert found(site, "/" + "a" * 100 + "X") == ["one"]
+    assert found(site, "/aaBAA.js") == ["two"]
+    assert found(site, "/aba.js") == []
+
+
+def test_sections_and_rules_without_end(site):
+    count = host_rules._MOST_RULES
+    text = "<Files a.js>\n" * 3000 + "Header set X-A one\n" * 3000
+    (site / ".htaccess").write_text(text)
+    assert len(found(site, "/a.js")) == 3000
+    assert len(found(site, "/b.js")) == 3000 - count
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["a*", "(a|ab)(c|bcd)*", "[^a]b?", "^a$|b", "(?:a|b){2}", "(a?){3}b", "a(?=b)b", "(?!a).+",
+     "\\.a", ".a\\w", "((a)|b*)*c", "[]a]+", "", "a||b", "(?P<x>a)+?", "x{1,2}", "a{2,}"],
+)  # fmt: skip
+@pytest.mark.parametrize("whole", [True, False])
+def test_patterns_match_as_in_python(pattern, whole):
+    applies = patterns.regular(pattern, whole=whole)
+    looks = re.compile(pattern).fullmatch if whole else re.compile(pattern).search
+    for size in range(5):
+        for signs in itertools.product("abc.", repeat=size):
+            path = "".join(signs)
+            assert applies(path) == (looks(path) is not None), path

@@ -2,7 +2,7 @@
 
 Read as the hosts document them: `_headers` (Netlify, Cloudflare Pages), `netlify.toml`,
 `vercel.json`, `.htaccess` (Apache). Parts that are not understood are left out, so that
-notes never rest on a guess.
+notes never rest on a guess. A pattern that is too large or odd to be matched is taken to match.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sitecodec.visitors import patterns
+
 _SET = re.compile(
     r"Header\s+(?:always\s+|onsuccess\s+)?(?:set|append|merge|add)\s+"
     r"([\w-]+):?\s+(?:\"((?:[^\"\\]|\\.)*)\"|([^\s\"]+))\s*$",
@@ -22,6 +24,11 @@ _SET = re.compile(
 )
 _SECTION = re.compile(r"<\s*+(/?)\s*+(\w++)\s*+([^>]*+)>")
 _MOST_BYTES = 1_000_000
+_MOST_RULES = 1000
+"""The most rules of a file whose paths are compared. Those after them are taken to apply."""
+
+_MOST_NESTED = 20
+_LONGEST = 500
 
 
 @dataclass(frozen=True)
@@ -52,7 +59,9 @@ def read(site: Path) -> list[Rule]:
     rules: list[Rule] = []
     for _, name, text in texts(site):
         try:
-            rules += (Rule(name, *rest) for rest in _PARSERS[name](text))
+            for number, (applies, key, value) in enumerate(_PARSERS[name](text)):
+                compared = applies if number < _MOST_RULES else patterns.everything
+                rules.append(Rule(name, compared, key, value))
         except (ValueError, TypeError, AttributeError, KeyError, RecursionError, re.error):
             continue  # broken: its host says so
     return rules
@@ -90,11 +99,19 @@ def _vercel(text: str) -> _Parsed:
     for entry in json.loads(text).get("headers", []):
         if "has" in entry or "missing" in entry:
             continue  # depends on the request
-        # Patterns in parentheses are regular expressions; :name takes a segment, :name* any.
-        parts = re.split(r"(:\w+\*|:\w+(?:\([^()]*\))?|\((?:[^()]|\([^()]*\))*\))", entry["source"])
-        source = "".join(_vercel_part(part) for part in parts)
+        applies = _vercel_source(entry["source"])
         for header in entry["headers"]:
-            yield _matcher(source), header["key"], header["value"]
+            yield applies, header["key"], header["value"]
+
+
+def _vercel_source(source: str) -> Callable[[str], bool]:
+    """Patterns in parentheses are regular expressions; :name takes a segment, :name* any."""
+    if len(source) > _LONGEST:
+        return patterns.everything
+    parts = re.split(r"(:\w+\*|:\w+(?:\([^()]*\))?|\((?:[^()]|\([^()]*\))*\))", source)
+    if "(" not in source:
+        return patterns.wildcards(["*" if p.endswith("*") and p[0] == ":" else p for p in parts])
+    return patterns.regular("".join(_vercel_part(part) for part in parts), whole=True)
 
 
 def _vercel_part(part: str) -> str:
@@ -114,10 +131,12 @@ def _htaccess(text: str) -> _Parsed:
             if section[1]:
                 del scopes[-1:]
             else:
-                scopes.append(_scope(section[2].lower(), section[3].strip()))
+                known = len(scopes) < _MOST_NESTED
+                scope = _scope(section[2].lower(), section[3].strip())
+                scopes.append(scope if known else patterns.everything)
         elif setting := _SET.fullmatch(bare):
             value = (setting[2] or setting[3] or "").replace('\\"', '"')
-            yield _all(tuple(scopes)), setting[1], value
+            yield _all(tuple(scopes[:_MOST_NESTED])), setting[1], value
 
 
 def _scope(kind: str, argument: str) -> Callable[[str], bool]:
@@ -126,9 +145,11 @@ def _scope(kind: str, argument: str) -> Callable[[str], bool]:
     if kind.startswith("if"):
         return lambda _: kind == "ifmodule"
     if kind == "filesmatch" or (kind == "files" and bare.startswith("~")):
-        pattern = re.compile(bare.lstrip("~ ").strip('"'))
-        return lambda path: pattern.search(path.rpartition("/")[2]) is not None
+        matches = patterns.regular(bare.lstrip("~ ").strip('"'), whole=False)
+        return lambda path: matches(path.rpartition("/")[2])
     if kind == "files":
+        if len(bare) > _LONGEST:
+            return patterns.everything
         return lambda path: fnmatch.fnmatchcase(path.rpartition("/")[2], bare)
     return lambda _: False
 
@@ -139,18 +160,7 @@ def _all(scopes: tuple[Callable[[str], bool], ...]) -> Callable[[str], bool]:
 
 def _splats(pattern: str) -> Callable[[str], bool]:
     """`*` stands for anything, `:name` for what is between two slashes."""
-    parts = re.split(r"(\*|:[A-Za-z]\w*)", pattern)
-    return _matcher(
-        "".join(
-            ".*" if part == "*" else "[^/]+" if part.startswith(":") else re.escape(part)
-            for part in parts
-        )
-    )
-
-
-def _matcher(pattern: str) -> Callable[[str], bool]:
-    compiled = re.compile(pattern)
-    return lambda path: compiled.fullmatch(path) is not None
+    return patterns.wildcards(re.split(r"(\*|:[A-Za-z]\w*)", pattern))
 
 
 _PARSERS: dict[str, Callable[[str], _Parsed]] = {
