@@ -43,6 +43,14 @@ ALIKE = 90.0
 UNHARMED = 95.0
 """The score of a picture whose alpha a browser misreads without anybody seeing it."""
 
+JUDGE_SLACK = 0.05
+"""How much worse a payload may be than the file it replaces to the second judge, ColorVideoVDP
+(`metrics.judged_against`), which no model is trained for. At 1, three of four people prefer the
+other file; at 0.05, 51 of 100 do."""
+
+JUDGE_POINT = 0.03
+"""What a point of score is on the judge's scale, on photographs around the default quality."""
+
 GENERATIVE_TILE = 40.0
 """The lowest score of a part that a generative decoder made: its faults look authentic."""
 

@@ -332,3 +332,14 @@ def test_endless_imports_are_followed_for_a_while(tmp_path: Path) -> None:
     same = 2000 * "@import 'a.css';"
     (tmp_path / "a.css").write_text(same + "figure > img{width:10px}")
     assert "figure > img" in layout_of(tmp_path, "<figure><img></figure>", same).why
+
+
+def test_a_screenshot_with_exif_has_its_size_and_a_turned_one_has_none(tmp_path: Path) -> None:
+    """Screenshots of macOS have Exif, which says what is so: upright, and how many pixels."""
+    for direction, size in ((1, (60, 40)), (6, None)):
+        exif = Image.Exif()
+        exif[0x0112], exif[0x011A], exif[0x011B] = direction, 144.0, 144.0
+        exif.get_ifd(0x8769)[0xA002], exif.get_ifd(0x8769)[0xA003] = 60, 40
+        Image.new("RGB", (60, 40)).save(tmp_path / "a.png", exif=exif)
+        assert b"eXIf" in (tmp_path / "a.png").read_bytes()
+        assert natural.size(tmp_path / "a.png") == size

@@ -51,9 +51,9 @@ def shown(
         if covering is None:
             return None
         bound = covering
-    if bound.pixels > bound.window * NARROW:
-        return bound
-    return Bound(math.inf, bound.pixels) if bound.pixels < natural[0] else None
+    if bound.window > 1 and min(bound.window * NARROW, bound.pixels) >= natural[0]:
+        return None
+    return bound
 
 
 def vertical(styles: Styles, image: Node) -> bool:

@@ -82,6 +82,29 @@ def profile(png: Png) -> bytes:
         return b""
 
 
+def directions(head: bytes) -> bytes:
+    """The eXIf chunk before the pixels in the first bytes of a PNG file; b'' for none."""
+    start = len(SIGNATURE)
+    while start + 8 <= len(head):
+        length, kind = int.from_bytes(head[start : start + 4], "big"), head[start + 4 : start + 8]
+        if kind == b"IDAT":
+            break
+        if kind == b"eXIf":
+            return head[start + 8 : start + 8 + length]
+        start += 12 + length
+    return b""
+
+
+def is_dense(found: Mapping[int, float], size: tuple[int, int]) -> bool:
+    """Whether EXIF gives a natural size other than that of the pixels, as browsers read it."""
+    sides = ((PIXEL_WIDTH, X_RESOLUTION), (PIXEL_HEIGHT, Y_RESOLUTION))
+    for pixels, (wanted, resolution) in zip(size, sides, strict=True):
+        says, dense = found.get(wanted, pixels), found.get(resolution, 72)
+        if says != pixels and dense > 0 and abs(pixels * 72 / dense - says) <= 1:
+            return True
+    return False
+
+
 def tags(exif: bytes) -> dict[int, float]:
     """The whole numbers and fractions in the directories of EXIF that begins with a TIFF header.
 

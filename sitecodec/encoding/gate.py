@@ -12,14 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from sitecodec import calibration
+from sitecodec import calibration, metrics
 from sitecodec.codecs import alpha
+from sitecodec.codecs.flat import FlatCodec
 from sitecodec.encoding import conventional, encoders, images, palette, payloads, refining
 from sitecodec.encoding.conventional import Conventional, Offsets
 from sitecodec.encoding.payloads import Found
 from sitecodec.encoding.task import Task
 from sitecodec.encoding.trials import Encoded, Trial
 from sitecodec.formats import Format
+from sitecodec.payload import is_flat
 from sitecodec.reasons import Reason
 
 if TYPE_CHECKING:
@@ -41,6 +43,8 @@ class Hints:
     others: Mapping[str, Offsets] = field(default_factory=dict)
     """The offsets of formats that only some browsers show, by name."""
 
+
+_MOST_RAISES = 3
 
 _GRAPHICS = Hints(Offsets(*calibration.GRAPHICS_OFFSETS))
 
@@ -91,6 +95,7 @@ def choose(task: Task, codec: Codec, hints: Hints | None = None) -> Verdict:
     rival = min(found.size_at(task.target), limit)
     usual = (found.offsets.typical - calibration.EASY) * calibration.EASIER
     payload = _payload(task, codec, flat, rival * WORTH_IT, usual + hints.slat)
+    payload = _as_good(task, codec, payload, found, rival * WORTH_IT, usual + hints.slat)
     lossy = found.encoded if found.encoded and found.encoded.size < limit else None
     others = _others(task, lossy.size if lossy else limit, hints)
     return Verdict(
@@ -139,6 +144,36 @@ def _payload(
         if refined:
             found = replace(found, reached=refined, reason="")
     return found
+
+
+def _as_good(
+    task: Task, codec: Codec, payload: Found, found: Conventional, worth: float, likely: float
+) -> Found:
+    """The payload, if a second judge does not find it worse than the file it would replace.
+
+    The model is trained for the metric that chooses, so that its payloads score more than they
+    should. One that the judge finds worse is made again with so much more quality as it lacks, as
+    long as it is worth its bytes.
+    """
+    if not payload.reached or not found.encoded:
+        return payload
+    with metrics.judged_against(task.source) as judged:
+        theirs = judged(encoders.decode(found.encoded.data))
+        for _ in range(_MOST_RAISES):
+            data = payload.reached.data
+            ours = judged(FlatCodec().decode(data) if is_flat(data) else codec.decode(data))
+            lacks = theirs - calibration.JUDGE_SLACK - ours
+            if lacks <= 0:
+                return payload
+            last = payload.reached
+            if is_flat(data):
+                break
+            task = replace(task, target=task.target + lacks / calibration.JUDGE_POINT)
+            payload = payloads.smallest(task, _given(task), codec, worth, likely)
+            if not payload.reached:
+                break
+    reason = f"{found.format.label} looks better to a second judge: {theirs:.2f} > {ours:.2f}"
+    return replace(payload, reached=None, reason=reason, failed=last)
 
 
 def _given(task: Task) -> Pixels:

@@ -182,22 +182,12 @@ def _said(image: Image.Image, data: bytes, png: chunks.Png | None) -> _Said | Le
     if profile is None:
         return LeftAlone("browsers differ about its colours")
     tags = chunks.tags(exif)
-    if _dense(tags, image.size):
+    if chunks.is_dense(tags, image.size):
         return LeftAlone("says how large it is")
     direction = int(tags.get(chunks.ORIENTATION, 1))
     if png and direction in _TURNS:  # Chromium turns it; of Firefox 140.0 and 153 do, 140.12 not
         return LeftAlone("browsers differ about its direction")
     return _Said(profile, direction, png.depth if png else 8)
-
-
-def _dense(tags: dict[int, float], size: tuple[int, int]) -> bool:
-    """Whether EXIF gives a natural size other than that of the pixels, as browsers read it."""
-    sides = ((chunks.PIXEL_WIDTH, chunks.X_RESOLUTION), (chunks.PIXEL_HEIGHT, chunks.Y_RESOLUTION))
-    for pixels, (wanted, resolution) in zip(size, sides, strict=True):
-        says, dense = tags.get(wanted, pixels), tags.get(resolution, 72)
-        if says != pixels and dense > 0 and abs(pixels * 72 / dense - says) <= 1:
-            return True
-    return False
 
 
 def _loaded(image: Image.Image, data: bytes) -> Image.Image:

@@ -231,7 +231,11 @@ def _added(author: Mapping[str, str], layout: Layout, *, first: bool, lazy: bool
         added["decoding"] = "async"
     if first and "fetchpriority" not in author and author.get("loading", "").lower() != "lazy":
         added["fetchpriority"] = "high"
-    if lazy and "loading" not in author and author.get("fetchpriority", "").lower() != "high":
+    # An image that has no size until it is loaded would move what is around it when somebody comes
+    # near, and take no room where it is hidden or printed.
+    steady = layout.held or {"width", "height"} <= author.keys()
+    eager = "loading" in author or author.get("fetchpriority", "").lower() == "high"
+    if lazy and steady and not eager:
         added["loading"] = "lazy"
     return {n: value for n, value in added.items() if n not in ADDED_TO_ANY or n in layout.unseen}
 

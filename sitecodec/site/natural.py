@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError, XMLPullParser
 
+from sitecodec.encoding import chunks
+
 _HEAD = 1 << 20  # bytes
 _KNOWN = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM")
 _UNITS = {"": 1, "px": 1, "in": 96, "cm": 96 / 2.54, "mm": 96 / 25.4, "pt": 96 / 72, "pc": 16}
@@ -35,8 +37,18 @@ def size(place: Path) -> tuple[int, int] | None:
     if head.startswith(b"\xff\xd8\xff") and (exif := _exif(head)):
         return _of_jpeg(place, exif)
     if head.startswith(b"\x89PNG") and b"eXIf" in head:
-        return None  # browsers differ
+        return _of_png(place, head)
     return _pixels(place)
+
+
+def _of_png(place: Path, head: bytes) -> tuple[int, int] | None:
+    """The size of a PNG with Exif, as screenshots of macOS have: None if it turns or scales it.
+
+    Browsers differ about such files.
+    """
+    pixels, said = _pixels(place), chunks.tags(chunks.directions(head))
+    turned = said.get(chunks.ORIENTATION, 1) != 1
+    return None if pixels is None or turned or chunks.is_dense(said, pixels) else pixels
 
 
 def _pixels(place: Path) -> tuple[int, int] | None:
