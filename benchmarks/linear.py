@@ -105,6 +105,15 @@ PAGES: dict[str, Callable[[int], bytes]] = {
     "nested elements": halves(b"<div>", b"</div>", after=IMG),
     "nested templates": halves(b"<template>", b"</template>", after=IMG),
     "closed svg": again(b"<svg><style/>", after=IMG),
+    **{
+        f"images under {css.decode()}": again(
+            b"<img src=a.png>", before=b"<style>" + css + b"{width:50%}</style><div>"
+        )
+        for css in (b"h1 ~ img", b"* + *", b"div:has(img)")
+    },
+    "rules and images": lambda n: (
+        b"<style>" + b"img{width:1px}" * (n // 28) + b"</style>" + b"<img src=a.png>" * (n // 30)
+    ),
     "islands and images": halves(b"<div data-reactroot></div>", IMG),
     "programs": filled(b"<script>hydrateRoot(*)</script>" + IMG, b"document,"),
     "a script of functions and spaces": filled(

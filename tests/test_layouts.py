@@ -343,3 +343,45 @@ def test_a_screenshot_with_exif_has_its_size_and_a_turned_one_has_none(tmp_path:
         Image.new("RGB", (60, 40)).save(tmp_path / "a.png", exif=exif)
         assert b"eXIf" in (tmp_path / "a.png").read_bytes()
         assert natural.size(tmp_path / "a.png") == size
+
+
+def test_siblings_that_take_an_image_for_a_picture_do_not_see_it(tmp_path: Path) -> None:
+    def forms(css: str, body: str = "<div><h1>x</h1><img><img><p>x</p></div>") -> list[str]:
+        return [layout.form for layout in layouts_of(tmp_path, body, css)]
+
+    # The images themselves are seen, by what is asked of them; the paragraph is not.
+    assert forms("h1 ~ p{color:red}") == ["picture", "picture"]
+    assert forms("* + p{color:red}") == ["picture", "picture"]
+    assert forms("div > :not(h2) ~ p{color:red}") == ["picture", "picture"]
+    one = "<div><h1>x</h1><img><b>x</b><p>x</p></div>"
+    assert forms("img ~ p{color:red}", one) == ["img"]
+    assert forms("img:not(.a) + p{color:red}") == ["picture", "img"]
+    assert forms("p:nth-of-type(1){color:red}") == ["picture", "picture"]
+    assert forms("div:has(> img) p{color:red}", one) == ["img"]
+    assert forms("div:has(h1 + img){color:red}") == ["img", "picture"]
+    assert forms("section:has(> div:has(> img)){color:red}", "<section><div><img></div>") == ["img"]
+
+
+@pytest.mark.parametrize(
+    "css",
+    ["h1 ~ img{width:50%}", "div:has(img) p{width:50%}", "img{width:1px}" * 400],
+)
+def test_rules_times_images_are_bounded(tmp_path: Path, css: str) -> None:
+    few = layouts_of(tmp_path, "<div>" + "<img>" * 20 + "</div>", css)
+    assert not any("too many" in layout.why for layout in few)
+    many = layouts_of(tmp_path, "<div>" + "<img>" * 6000 + "</div>", css)
+    assert "too many elements and rules" in many[-1].why
+    assert many[-1].form == "off"
+    assert many[-1].whole
+
+
+def test_ancestors_are_not_gone_through_in_all_ways(tmp_path: Path) -> None:
+    body = "<div>" * 400 + "<img>"
+    (layout,) = layouts_of(tmp_path, body, "html.x " + "div " * 9 + "img{width:50%}")
+    assert "too many elements and rules" in layout.why
+
+
+def test_later_declarations_of_one_rule_win(tmp_path: Path) -> None:
+    css = "img{width:90px;width:50px!important;width:40px}"
+    assert layout_of(tmp_path, "<img>", css).pixels == 50
+    assert layout_of(tmp_path, "<img style='width:9px;width:8px'>").pixels == 8

@@ -52,6 +52,36 @@ class Selector:
         self.siblings = "+" in self.text or "~" in self.text or "of-type" in self.text
 
     @cached_property
+    def alone(self) -> bool:
+        """Whether it asks for an ancestor of what it is about, and for nothing beside that."""
+        return self.has and not self.siblings and _is_alone(self._parsed.parsed_tree)
+
+    @cached_property
+    def _around(self) -> list[Callable[[cssselect2.ElementWrapper], bool]] | None:
+        """The tests of its parts besides the subject; None if one of them is not simple."""
+        tree, found = self._parsed.parsed_tree, []
+        if not _is_plain(getattr(tree, "right", tree)):
+            return None
+        while isinstance(tree, parser.CombinedSelector):
+            tree = tree.left
+            part = tree.right if isinstance(tree, parser.CombinedSelector) else tree
+            if not _is_plain(part):
+                return None
+            try:
+                found.append(cssselect2.compiler.CompiledSelector(parser.Selector(part)).test)
+            except (cssselect2.SelectorError, NotImplementedError, SyntaxError, RecursionError):
+                return None
+        return found
+
+    def around(self, node: cssselect2.ElementWrapper) -> list[bool] | None:
+        """What an element is to the other elements that match; None if that is not known.
+
+        An element that is the same to them can take its place without that they see it.
+        """
+        tests = self._around
+        return None if tests is None else [bool(test(node)) for test in tests]
+
+    @cached_property
     def test(self) -> Callable[[cssselect2.ElementWrapper], bool]:
         """Whether it may match an element."""
         try:
@@ -68,6 +98,32 @@ class Selector:
         if self.id and self.id != node.id:
             return False
         return all(name in node.classes for name in self.classes) and bool(self.test(node))
+
+
+def _is_plain(compound: Any) -> bool:  # noqa: ANN401 - untyped library
+    """Whether a compound asks an element for nothing that depends on the kind of others."""
+    for simple in compound.simple_selectors:
+        if isinstance(simple, parser.RelationalSelector):
+            return False
+        if "of-type" in str(getattr(simple, "name", "")) or getattr(simple, "name", "") == "empty":
+            return False
+        for inner in getattr(simple, "selector_list", ()):
+            tree = inner.parsed_tree
+            if isinstance(tree, parser.CombinedSelector) or not _is_plain(tree):
+                return False
+    return True
+
+
+def _is_alone(tree: Any) -> bool:  # noqa: ANN401 - untyped library
+    """Whether a selector is a compound, as are those in it."""
+    if isinstance(tree, parser.CombinedSelector):
+        return False
+    return all(
+        _is_alone(inner.parsed_tree)
+        for simple in tree.simple_selectors
+        if not isinstance(simple, parser.RelationalSelector)
+        for inner in getattr(simple, "selector_list", ())
+    )
 
 
 def selectors(tokens: list[Any]) -> list[Selector] | None:

@@ -42,6 +42,8 @@ class Placed(NamedTuple):
     rule: Rule
     normal: Key
     important: Key
+    declared: tuple[sheets.Declaration, ...]
+    """Those of its declarations that matter."""
 
 
 class Styles:
@@ -73,10 +75,12 @@ class Styles:
         self.seeing = {mark: tuple(found.values()) for mark, found in seeing.items()}
         """The selectors that would see an attribute, or a WRAPPER, of an image."""
         self._matched: dict[Element, list[Placed]] = {}
+        self._declared: dict[Element, dict[str, list[_Declared]]] = {}
 
     def forget(self) -> None:
         """Forget what was found out of the elements of the page before."""
         self._matched.clear()
+        self._declared.clear()
 
     def matched(self, element: Node) -> list[Placed]:
         """The rules that may match an element, with a declaration that matters."""
@@ -84,10 +88,12 @@ class Styles:
         if found is None:
             names = ["*", element.local_name, *(f".{c}" for c in element.classes)]
             names += [f"#{element.id}"] if element.id else []
+            buckets = [self._buckets.get(name, ()) for name in names]
+            element.steps.take(sum(map(len, buckets)))
             found = [
                 placed
-                for name in names
-                for placed in self._buckets.get(name, ())
+                for bucket in buckets
+                for placed in bucket
                 if placed.rule.selector.may_match(element)
             ]
             self._matched[element.etree_element] = found
@@ -98,15 +104,9 @@ class Styles:
 
         `base` is what the attributes of the element say, or ''. Values are as they are written.
         """
-        found: list[tuple[Key, bool, str]] = []
-        for rule, normal, important in self.matched(element):
-            certain = rule.always and rule.selector.exact
-            for own in rule.declarations:
-                if (value := _value(own, name)) is not None:
-                    found.append((important if own.important else normal, certain, value))
-        for own in sheets.declarations(element.etree_element.get("style", "")):
-            if (value := _value(own, name)) is not None:
-                found.append(((2 + 2 * own.important,), True, value))
+        assert name in PROPERTIES
+        declared = self._declarations(element)
+        found = [*declared.get(name, ()), *declared.get("all", ())]
         possible = {base}
         for _, certain, value in sorted(found, key=lambda item: item[0]):
             if value.split("(")[0] in ("unset", "initial", "revert", "revert-layer"):
@@ -115,12 +115,38 @@ class Styles:
                 possible = {value} if certain else possible | {value}
         return possible
 
+    def _declarations(self, element: Node) -> dict[str, list[_Declared]]:
+        """What is declared for an element, by property."""
+        known = self._declared.get(element.etree_element)
+        if known is not None:
+            return known
+        found: dict[str, list[_Declared]] = {}
+        for rule, normal, important, declared in self.matched(element):
+            certain = rule.always and rule.selector.exact
+            element.steps.take(len(declared))
+            for place, own in enumerate(declared):
+                key = (*(important if own.important else normal), place)
+                found.setdefault(own.name, []).append((key, certain, own.value))
+        own_style = sheets.declarations(element.etree_element.get("style", ""))
+        for place, own in enumerate(_that_matter(own_style)):
+            key = (2 + 2 * own.important, place)
+            found.setdefault(own.name, []).append((key, True, own.value))
+        self._declared[element.etree_element] = found
+        return found
 
-def _value(own: sheets.Declaration, name: str) -> str | None:
-    """The value that a declaration gives a property; None if it gives none."""
-    if _LOGICAL.get(own.name, own.name) == name:
-        return own.value
-    return "revert" if own.name == "all" else None
+
+_Declared = tuple[Key, bool, str]
+"""The place of a declaration in the cascade, whether it holds for sure, and its value."""
+
+
+def _that_matter(given: Iterable[sheets.Declaration]) -> tuple[sheets.Declaration, ...]:
+    """The declarations that matter, under the names of PROPERTIES."""
+    named = (own._replace(name=_LOGICAL.get(own.name, own.name)) for own in given)
+    return tuple(
+        own._replace(value="revert") if own.name == "all" else own
+        for own in named
+        if own.name in PROPERTIES
+    )
 
 
 def _names(rule: Rule) -> Iterator[str]:
@@ -141,7 +167,8 @@ def _placed(rule: Rule, number: int, ranks: dict[str, int]) -> Placed:
     path = [float(ranks.get(".".join(parts[:end]), 0)) for end in range(1, len(parts) + 1)]
     layer, turned = (*path, math.inf), (*(-rank for rank in path), -math.inf)
     rest = (rule.selector.specificity, number)
-    return Placed(rule, (1, layer, *rest), (3, turned, *rest))
+    declared = _that_matter(rule.declarations)
+    return Placed(rule, (1, layer, *rest), (3, turned, *rest), declared)
 
 
 def noticed(
@@ -151,11 +178,19 @@ def noticed(
     seeing = list(selectors)
     if not seeing:
         return ""
-    before = _matches(found, seeing, element)
     attributes = dict(element.attrib)
+    image = node(found, element)
+    was = [selector.around(image) for selector in seeing]
+    before: _Matches = {}
+    after: _Matches = {}
     element.attrib.update(changed)
     try:
-        after = _matches(found, seeing, element)
+        image = node(found, element)
+        alone = _alone(seeing, was, [selector.around(image) for selector in seeing])
+        after = _matches(found, seeing, element, alone)
+        element.attrib.clear()
+        element.attrib.update(attributes)
+        before = _matches(found, seeing, element, alone)
     finally:
         element.attrib.clear()
         element.attrib.update(attributes)
@@ -166,18 +201,22 @@ def wrapper_noticed(found: Tree, styles: Styles, element: Element, sources: int)
     """The selector that would match otherwise if an image stood in a `<picture>`; '' for none."""
     from sitecodec.css.selectors import WRAPPER
 
-    seeing = styles.seeing.get(WRAPPER, ())
+    seeing = list(styles.seeing.get(WRAPPER, ()))
     parent = found.parents[element]
-    place = node(found, element).index
-    before = _matches(found, seeing, element)
+    image = node(found, element)
+    place = image.index
     picture = Element("picture")
     picture.extend(Element("source") for _ in range(sources))
+    other = Node(picture, image.parent, place, None, in_html_document=True)
+    was, becomes = ([selector.around(n) for selector in seeing] for n in (image, other))
+    alone = _alone(seeing, was, becomes)
+    before = _matches(found, seeing, element, alone)
     picture.append(element)
     parent[place] = picture
     found.parents[picture], found.parents[element] = parent, picture
     found.places[picture], found.places[element] = place, sources
     try:
-        after = _matches(found, seeing, element)
+        after = _matches(found, seeing, element, alone)
         why = _difference(before, after)
         if not why:
             wrapped = node(found, picture)
@@ -194,10 +233,22 @@ def wrapper_noticed(found: Tree, styles: Styles, element: Element, sources: int)
 
 
 _Matches = dict[tuple[str, Element], bool]
+_Around = list[list[bool] | None]
 
 
-def _matches(found: Tree, seeing: Iterable[Selector], element: Element) -> _Matches:
-    """The matches of selectors among the elements whose match an image can change."""
+def _alone(seeing: list[Selector], was: _Around, becomes: _Around) -> frozenset[str]:
+    """The selectors to which other elements are after a change what they were before it."""
+    pairs = zip(seeing, was, becomes, strict=True)
+    return frozenset(s.text for s, old, new in pairs if old is not None and old == new)
+
+
+def _matches(
+    found: Tree, seeing: Iterable[Selector], element: Element, alone: frozenset[str]
+) -> _Matches:
+    """The matches of selectors among the elements whose match an image can change.
+
+    To the selectors in `alone`, that is the image.
+    """
     image = node(found, element)
     outer = image.parent if image.parent.etree_element.tag == "picture" else image
     parent, place = outer.parent, outer.index
@@ -206,15 +257,18 @@ def _matches(found: Tree, seeing: Iterable[Selector], element: Element) -> _Matc
     matches: _Matches = {}
     for selector in seeing:
         targets = [image]
-        if selector.siblings:
+        if selector.siblings and selector.text not in alone:
             if not after:
                 for child in parent.iter_children():
                     if child.index > place:
                         after += child.iter_subtree()
             targets += after
-        if selector.has:
+        if selector.alone:
+            targets = [image, *image.ancestors]
+        elif selector.has:
             others = others or list(node(found, found.root).iter_subtree())
             targets = others
+        found.steps.take(len(targets))
         for target in targets:
             if target.local_name not in ("picture", "source") and selector.may_match(target):
                 matches[selector.text, target.etree_element] = True

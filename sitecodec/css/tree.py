@@ -7,7 +7,7 @@ block, `<li>` before the next one, `<tr>` gets a `<tbody>`. The content of
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from xml.etree.ElementTree import Element, SubElement
 
 from cssselect2 import ElementWrapper
@@ -44,6 +44,27 @@ _HTML_AGAIN = frozenset("foreignobject desc title annotation-xml mi mn mo ms mte
 _DEEPEST = 512  # elements in each other, as in Chromium: what is deeper stands beside them
 
 
+_LEAST_STEPS = 1_000_000
+_STEPS_PER_ELEMENT = 500
+
+
+class TooMuchError(Exception):
+    """Matching a page's elements and rules would take far longer than reading them."""
+
+
+class Steps:
+    """Counts looks at elements and rules, so that many of both cannot cost their product."""
+
+    def __init__(self) -> None:
+        self.left = _LEAST_STEPS
+
+    def take(self, count: int) -> None:
+        """Take some of the steps that are left. Raises TooMuchError."""
+        self.left -= count
+        if self.left < 0:
+            raise TooMuchError
+
+
 class Tree(NamedTuple):
     """The elements of a page."""
 
@@ -59,9 +80,31 @@ class Tree(NamedTuple):
     texts: dict[Element, str]
     """The content of `<style>` and `<script>`, and all `<link>`s (with ''), in document order."""
 
+    steps: Steps
+    """What may be spent on this page."""
+
 
 class Node(ElementWrapper):  # type: ignore[misc]
     """An element to match selectors against; the siblings before it are wrapped when asked for."""
+
+    def __init__(self, *args: Any, **values: Any) -> None:  # noqa: ANN401 - of the library
+        super().__init__(*args, **values)
+        self.steps: Steps = Steps() if self.parent is None else self.parent.steps
+        self.steps.take(1)
+
+    @property
+    def ancestors(self) -> tuple[Node, ...]:
+        """The elements that it is in, from the root on; selectors go through them in every way."""
+        found: tuple[Node, ...] = ElementWrapper.ancestors.fget(self)
+        self.steps.take(1 + len(found) // 8)
+        return found
+
+    @property
+    def previous_siblings(self) -> tuple[Node, ...]:
+        """The siblings before it."""
+        found: tuple[Node, ...] = ElementWrapper.previous_siblings.fget(self)
+        self.steps.take(1 + len(found) // 8)
+        return found
 
     @property
     def etree_children(self) -> Element:
@@ -86,7 +129,7 @@ def tree(data: bytes) -> Tree:
     root = Element("html")
     head, body = SubElement(root, "head"), Element("body")
     root.append(body)
-    found = Tree(root, {}, {head: root, body: root}, {head: 0, body: 1}, {})
+    found = Tree(root, {}, {head: root, body: root}, {head: 0, body: 1}, {}, Steps())
     stack = [root, head]
     templates = 0
     content: tuple[Element, int] | None = None
@@ -122,6 +165,7 @@ def tree(data: bytes) -> Tree:
             content = (element, end) if name != "link" else content
         if len(stack) < _DEEPEST and name not in _VOID and _stays_open(data, end, name, stack):
             stack.append(element)
+    found.steps.left += _STEPS_PER_ELEMENT * len(found.parents)
     return found
 
 
@@ -147,7 +191,9 @@ def node(found: Tree, element: Element) -> Node:
     """An element of the tree, wrapped with its ancestors."""
     parent = found.parents.get(element)
     if parent is None:
-        return Node(element, None, 0, None, in_html_document=True)
+        root = Node(element, None, 0, None, in_html_document=True)
+        root.steps = found.steps
+        return root
     wrapped = node(found, parent)
     index = found.places.get(element, -1)
     if not (0 <= index < len(parent) and parent[index] is element):

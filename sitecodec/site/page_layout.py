@@ -52,6 +52,15 @@ class PageLayout(NamedTuple):
         element = self.tree.images.get(image.start)
         if element is None:
             return Layout("off", "its place in the page is unclear")
+        try:
+            return self._of(image, element, natural)
+        except tree.TooMuchError:
+            why = "the page has too many elements and rules to compare them all"
+            return Layout("off", why, natural, why, unseen=frozenset())
+
+    def _of(self, image: Image, element: Element, natural: tuple[int, int] | None) -> Layout:
+        from sitecodec.css import tree
+
         node = tree.node(self.tree, element)
         unseen = frozenset(n for n, v in ADDED.items() if not self._notices(element, {n: v}))
         form, why = self._form(element, node)
