@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sitecodec.engine.judge import BEST
 from sitecodec.errors import ImageError, ModelError
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ class Shown:
     psnr: float
     ms_ssim: float
     ssimulacra2: float
+    judge: float
+    """ColorVideoVDP's just objectionable differences, the second judge: 10 is the same picture."""
+
     note: str = ""
 
     @property
@@ -82,17 +86,17 @@ def measure(
     ):
         data, extreme = matched(source, encode, limit)
         shown.append(_scored(name, source, data, decode(data), extreme))
-    return [Shown("source", 0, source, float("inf"), 1.0, 100.0, note), *shown]
+    return [Shown("source", 0, source, float("inf"), 1.0, 100.0, BEST, note), *shown]
 
 
 def table(shown: Sequence[Shown]) -> str:
     """The experiment's table for this image: kB and scores by format; at most 80 columns."""
-    lines = ["format            kB    PSNR  MS-SSIM  SSIMULACRA2"]
+    lines = ["format            kB    PSNR  MS-SSIM  SSIMULACRA2  ColorVideoVDP"]
     for item in shown:
         if item.size:
             row = (
                 f"{item.name:<14} {item.size / 1000:>5.2f} {item.psnr:>7.2f} {item.ms_ssim:>8.4f}"
-                f" {item.ssimulacra2:>12.1f}"
+                f" {item.ssimulacra2:>12.1f} {item.judge:>14.2f}"
             )
             beside = f"{row}  {item.note}".rstrip()
             if len(beside) <= _COLUMNS:
@@ -205,6 +209,8 @@ def _scored(name: str, source: Pixels, data: bytes, decoded: Pixels, note: str) 
     from sitecodec import metrics
 
     sample, other = metrics.sample(source), metrics.sample(decoded)
+    with metrics.judged_against(source) as judged:
+        judge = judged(decoded)
     return Shown(
         name,
         len(data),
@@ -212,6 +218,7 @@ def _scored(name: str, source: Pixels, data: bytes, decoded: Pixels, note: str) 
         metrics.psnr(source, decoded),
         metrics.ms_ssim(sample, other),
         metrics.ssimulacra2(sample, other),
+        judge,
         note,
     )
 
