@@ -175,6 +175,23 @@ SHEETS: dict[str, Callable[[int], bytes]] = {
         b"img" + b":not(" * (n // 6) + b"a" + b")" * (n // 6) + b"{width:1px;background:url(a.png)}"
     ),
     "nested rules": filled(b"*{background:url(a.png)}", b"a{"),
+    "rules that name their parent": lambda n: (
+        b"".join(
+            b".a%d{color:red;" % i + b"& & &{width:1px;" * 9 + b"}" * 10 for i in range(n // 170)
+        )
+        + b"a{background:url(a.png)}"
+    ),
+    "nested rules under many selectors": lambda n: (
+        b"a," * (n // 4) + b"b{" + b"i{width:1px}" * (n // 24) + b"}a{background:url(a.png)}"
+    ),
+    "pseudo-elements": filled(b"a*:not(b){width:1px;background:url(a.png)}", b":before"),
+    "lists in each other": lambda n: (
+        b":is(" * 40
+        + b"a," * (n // 2)
+        + b"b:hover"
+        + b")" * 40
+        + b"{width:1px;background:url(a.png)}"
+    ),
     "media": filled(b"@media * {img{width:1px;background:url(a.png)}}", b"(width>1px) and "),
     "nested media": again(b"@media all{", after=b"img{width:1px;background:url(a.png)}"),
     "rules for images": again(b"img{width:1px;max-width:2px}", after=b"a{background:url(a.png)}"),

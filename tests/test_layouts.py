@@ -385,3 +385,47 @@ def test_later_declarations_of_one_rule_win(tmp_path: Path) -> None:
     css = "img{width:90px;width:50px!important;width:40px}"
     assert layout_of(tmp_path, "<img>", css).pixels == 50
     assert layout_of(tmp_path, "<img style='width:9px;width:8px'>").pixels == 8
+
+
+@pytest.mark.parametrize(
+    "css",
+    [
+        ".a{color:red;" + "& & &{width:50%;" * 12 + "}" * 13,
+        ".a," * 2000 + ".b{" + "i{width:50%}" * 2000 + "}",
+        ".a," * 2000 + ".b{" + "@media all{width:50%}" * 2000 + "}",
+    ],
+)
+def test_nested_rules_that_multiply_are_not_read(tmp_path: Path, css: str) -> None:
+    sheet = sheets.parse(css)
+    assert sheet.odd == ("nested rules that multiply each other",) * len(sheet.odd)
+    assert sheet.odd
+    assert sum(len(rule.selector.text) for rule in sheet.rules) < 5000 + 10 * len(css)
+    assert layout_of(tmp_path, "<img>", css).form == "img"
+
+
+@pytest.mark.parametrize(
+    ("selector", "pseudo"),
+    [
+        ("a:before", True),
+        ("a:before b", True),
+        ("a::marker", True),
+        (":is(a::before)", True),
+        ("a:before:not(b)", False),  # is no selector
+        ("a:hover", False),
+        (":not(a) b:after", True),
+    ],
+)
+def test_pseudo_elements(selector: str, pseudo: bool) -> None:
+    rules = sheets.parse(selector + "{width:1px}").rules
+    assert [rule.selector.pseudo_element for rule in rules] == [pseudo]
+
+
+def test_states_in_nested_lists_match_more(tmp_path: Path) -> None:
+    body = "<p class=a><img></p><p class=b><img></p><p class=c><img></p>"
+    css = ":is(:where(.a:hover, .c), :is(.b):hover) > img{width:100px} img{width:50px}"
+    pixels = [layout.pixels for layout in layouts_of(tmp_path, body, css)]
+    assert pixels == [100, 100, 100]
+    deep = ":is(" * 30 + ".a:hover,.b" + ")" * 30
+    assert [s.selector.exact for s in sheets.parse(deep + "{width:1px}").rules] == [False]
+    css = deep + " img{width:100px} img{width:50px}"
+    assert [layout.pixels for layout in layouts_of(tmp_path, body, css)] == [100, 100, 50]

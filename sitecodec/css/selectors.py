@@ -19,7 +19,8 @@ _EXACT = frozenset(
     "root empty first-child last-child only-child first-of-type last-of-type only-of-type"
     " nth-child nth-last-child nth-of-type nth-last-of-type link any-link".split()
 )
-_PSEUDO_ELEMENT = re.compile(r"::[\w-]+|:(?:before|after|first-line|first-letter)\b[^()]*$")
+_PSEUDO_ELEMENT = re.compile(r"::[\w-]")
+_OLD_PSEUDO_ELEMENT = re.compile(r":(?:before|after|first-line|first-letter)\b")
 _LOGICAL = frozenset(("is", "where", "not", "has"))
 _STRUCTURE = _EXACT - {"root", "link", "any-link"}
 
@@ -33,7 +34,11 @@ class Selector:
         kept, self.exact = _judged(tokens)
         """`exact` tells whether it matches for sure what `test` says it may match."""
         (self._parsed,) = parser.parse(kept)
-        self.pseudo_element = _PSEUDO_ELEMENT.search(self.text) is not None
+        end = max(self.text.rfind("("), self.text.rfind(")")) + 1
+        self.pseudo_element = (
+            _PSEUDO_ELEMENT.search(self.text) is not None
+            or _OLD_PSEUDO_ELEMENT.search(self.text, end) is not None
+        )
         self.specificity: tuple[int, int, int] = self._parsed.specificity
         tree = self._parsed.parsed_tree
         subject = tree.right if isinstance(tree, parser.CombinedSelector) else tree
@@ -182,8 +187,7 @@ def _judged(tokens: list[Any]) -> tuple[list[Any], bool]:
                 kept += (token, after)
                 continue
             if name in ("is", "where"):
-                inner = ",".join(tinycss2.serialize(part) for part, _ in parts)
-                kept += tinycss2.parse_component_value_list(f":{name}({inner})")
+                kept += (token, _with_arguments(after, [part for part, _ in parts]))
                 exact = False
                 continue
         elif name in _EXACT:
@@ -193,6 +197,15 @@ def _judged(tokens: list[Any]) -> tuple[list[Any], bool]:
         if not kept or kept[-1].type == "whitespace" or kept[-1] in (">", "+", "~"):
             kept += tinycss2.parse_component_value_list("*")
     return kept, exact
+
+
+def _with_arguments(function: Any, parts: list[list[Any]]) -> Any:  # noqa: ANN401
+    """A function of other arguments. Text that is parsed again would be read at each level."""
+    line, column = function.source_line, function.source_column
+    arguments = list(parts[0])
+    for part in parts[1:]:
+        arguments += (tinycss2.ast.LiteralToken(line, column, ","), *part)
+    return tinycss2.ast.FunctionBlock(line, column, function.name, arguments)
 
 
 def _seen(tree: Any, *, subject: bool) -> Iterator[str]:  # noqa: ANN401 - untyped library

@@ -13,6 +13,9 @@ from sitecodec.css.selectors import Selector, selectors
 _PREFIXES = re.compile(r"-(?:webkit|moz|ms|o)-")
 _ALWAYS = ("", "all", "screen", "only screen", "all and (min-width:0)")
 _MOST_NESTED = 20
+_LEAST_WRITTEN_OUT = 4000
+_WRITTEN_OUT = 8
+"""How much longer than the sheet all selectors of nested rules may be: `& &` doubles them."""
 
 
 class Declaration(NamedTuple):
@@ -71,11 +74,24 @@ class _Found(NamedTuple):
     imports: list[tuple[str, str | None, bool]]
     layers: dict[str, None]
     odd: list[str]
+    spare: list[int]
+    """How many characters may still be written out for nested rules."""
+
+
+class _TooLongError(Exception):
+    """Nested rules whose selectors multiply each other."""
+
+
+def _spend(found: _Found, characters: int) -> None:
+    """Write out selectors of nested rules. Raises _TooLongError."""
+    found.spare[0] -= characters
+    if found.spare[0] < 0:
+        raise _TooLongError
 
 
 def parse(text: str, media: str = "") -> Sheet:
     """Read a style sheet that holds for `media`. Never fails."""
-    found = _Found([], [], {}, [])
+    found = _Found([], [], {}, [], [_LEAST_WRITTEN_OUT + _WRITTEN_OUT * len(text)])
     tokens = tinycss2.parse_stylesheet(text, skip_comments=True, skip_whitespace=True)
     _read(tokens, _Place(_is_always(media), None, "", 0), found)
     return Sheet(tuple(found.rules), tuple(found.imports), tuple(found.layers), tuple(found.odd))
@@ -95,12 +111,14 @@ def _read(nodes: list[Any], place: _Place, found: _Found) -> None:
                 _at_rule(node, place, found)
         except RecursionError:  # of a library that goes down into every bracket
             found.odd.append("too many brackets in each other")
+        except _TooLongError:
+            found.odd.append("nested rules that multiply each other")
 
 
 def _rule(node: Any, place: _Place, found: _Found) -> None:  # noqa: ANN401 - untyped library
     prelude = list(node.prelude)
     if place.parent:
-        prelude = _nested(prelude, place.parent)
+        prelude = _nested(prelude, place.parent, found)
     read = selectors(prelude)
     if read is None:
         text = tinycss2.serialize(prelude)
@@ -144,6 +162,7 @@ def _at_rule(node: Any, place: _Place, found: _Found) -> None:  # noqa: ANN401 -
     content = tinycss2.parse_blocks_contents(node.content)
     own = tuple(_declarations(content))
     if own and place.parent:
+        _spend(found, len(place.parent))
         read = selectors(tinycss2.parse_component_value_list(place.parent))
         found.rules.extend(Rule(s, own, inside.always, inside.layer) for s in read or ())
     _read([n for n in content if n.type in ("qualified-rule", "at-rule")], inside, found)
@@ -177,10 +196,11 @@ def _is_always(media: str) -> bool:
     return " ".join(media.lower().split()) in _ALWAYS
 
 
-def _nested(prelude: list[Any], parent: str) -> list[Any]:
-    """The selectors of a nested rule as they would read outside of it."""
+def _nested(prelude: list[Any], parent: str, found: _Found) -> list[Any]:
+    """The selectors of a nested rule as they would read outside of it. Raises _TooLongError."""
     parts = []
     for part in tinycss2.serialize(prelude).split(","):
+        _spend(found, len(part) + max(1, part.count("&")) * len(parent))
         if "&" in part:
             parts.append(part.replace("&", parent))
         elif part.strip():
