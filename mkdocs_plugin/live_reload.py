@@ -1,4 +1,4 @@
-"""The live-reload server of MkDocs and ProperDocs, as `sitecodec.hosts.serving` wants one."""
+"""The live-reload server of MkDocs and ProperDocs, as `sitecodec.hosts.live_preview` wants one."""
 
 from __future__ import annotations
 

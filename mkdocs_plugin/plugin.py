@@ -18,7 +18,7 @@ from mkdocs.structure.files import Files, InclusionLevel
 from sitecodec.errors import SitecodecError
 from sitecodec.formats import picture_suffixes
 from sitecodec.hosts.host import Built, rewrite
-from sitecodec.hosts.serving import Serving
+from sitecodec.hosts.live_preview import Serving
 from sitecodec.printing import printable
 from sitecodec.settings import Settings
 from sitecodec.site.files import is_inside, repository

@@ -113,9 +113,9 @@ def file_change(plain: bytes, built: bytes) -> str:
 
 
 def rest_change(
-    plain: Pixels, built: Pixels, pictures: Sequence[tuple[Box, Box]], density: int
+    plain: Pixels, built: Pixels, ignored: Sequence[tuple[Box, Box]], density: int
 ) -> Changed | None:
-    """Whether two pages differ outside of their pictures, which are given by their boxes."""
+    """Whether two pages differ outside of the boxes that are ignored: their pictures."""
     import numpy as np
 
     height, width = (min(a, b) for a, b in zip(plain.shape[:2], built.shape[:2], strict=True))
@@ -126,7 +126,7 @@ def rest_change(
     for top in range(0, height, 512):
         some = slice(top, top + 512)
         far[some] = np.abs(plain[some].astype(np.int16) - built[some]).max(2) > _NOISE
-    for pair in pictures:
+    for pair in ignored:
         for box in pair:
             crop(far, box, density, margin=2)[...] = False
     # A few pixels are the edges of letters, a block of them is something to see.

@@ -100,8 +100,9 @@ class Document(NamedTuple):
 def scan(data: bytes) -> Document:
     """Find the images a browser would show in an HTML document.
 
-    Tags inside comments, CDATA sections, scripts, `<template>`, `<noscript>` and other raw text are
-    not reported. Never fails: a tag that is not closed by the end of the document is no tag.
+    Tags inside `<template>` are not reported here. `tokens.tags` already leaves out those inside
+    comments, CDATA sections, scripts, `<noscript>` and other raw text. Never fails: a tag that is
+    not closed by the end of the document is no tag.
     """
     last = data.lower().rfind(b"<img")
     if last < 0:

@@ -95,7 +95,7 @@ class _Folder:
 
 def _take(source: Source, stage: Path, name: str) -> None:
     """Copy what a model needs: small files first, so that one that does not fit costs little."""
-    from sitecodec.sd import prompt, published
+    from sitecodec.sd import configurations, prompt
 
     paths = set(source.paths())
     # Small autoencoders stand alone, without the folder vae/.
@@ -103,15 +103,15 @@ def _take(source: Source, stage: Path, name: str) -> None:
     if inner + "config.json" not in paths:
         raise ModelError(f"{name}: no vae/config.json: give a folder in diffusers' layout")
     place(source, inner + "config.json", stage / "vae" / "config.json")
-    space, _ = published.autoencoder(stage / "vae", name)
+    space, _ = configurations.autoencoder(stage / "vae", name)
     denoises = "unet/config.json" in paths
     if denoises:
         place(source, "unet/config.json", stage / "unet" / "config.json")
-        unet = published.unet_config(stage / "unet", space.channels, name)
+        unet = configurations.unet_config(stage / "unet", space.channels, name)
         if _SCHEDULER not in paths:
             raise ModelError(f"{name}: no {_SCHEDULER} beside unet/: add it")
         place(source, _SCHEDULER, stage / _SCHEDULER)
-        published.scheduler(stage / "scheduler", name)
+        configurations.scheduler(stage / "scheduler", name)
         if EMPTY_PROMPT in paths:
             place(source, EMPTY_PROMPT, stage / EMPTY_PROMPT)
         else:
@@ -123,7 +123,7 @@ def _take(source: Source, stage: Path, name: str) -> None:
 
 def _describe(name: str, source: str, revision: str, stage: Path) -> Model:
     """The description of a model's files; loads the networks, so that a wrong file shows here."""
-    from sitecodec.sd import loading, published
+    from sitecodec.sd import configurations, loading
 
     files = {}
     for path in sorted(stage.rglob("*")):
@@ -131,7 +131,7 @@ def _describe(name: str, source: str, revision: str, stage: Path) -> Model:
             with path.open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
             files[path.relative_to(stage).as_posix()] = digest
-    space, _ = published.autoencoder(stage / "vae", name)
+    space, _ = configurations.autoencoder(stage / "vae", name)
     return loading.probed(Model(name, source, revision, space, (), files), stage)
 
 

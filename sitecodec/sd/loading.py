@@ -10,7 +10,7 @@ from typing import Any
 
 from sitecodec.errors import ModelError
 from sitecodec.models.user_folder import folder as model_folder
-from sitecodec.sd import published, registry
+from sitecodec.sd import configurations, registry
 from sitecodec.sd.description import LatentSpace, Model
 from sitecodec.sd.libraries import need_torch, one_line, quiet
 from sitecodec.sd.networks import Networks
@@ -47,7 +47,7 @@ def described_otherwise(model: Model, folder: Path) -> str:
     A model is described when it is added. One that an older version added may have a scaling
     factor that its class would not have taken. Raises ModelError.
     """
-    space, _ = published.autoencoder(folder / "vae", model.name)
+    space, _ = configurations.autoencoder(folder / "vae", model.name)
     return _difference(model, space)
 
 
@@ -117,7 +117,7 @@ def _build(model: Model, folder: Path, device: str) -> Networks:
     torch = need_torch()
     import diffusers
 
-    space, wants_full = published.autoencoder(folder / "vae", model.name)
+    space, wants_full = configurations.autoencoder(folder / "vae", model.name)
     if difference := _difference(model, space):
         raise ModelError(difference)
     # Half precision where it is known to hold: many autoencoders overflow, and say so.
@@ -128,7 +128,7 @@ def _build(model: Model, folder: Path, device: str) -> Networks:
         return Networks(model, device, vae, None, None, {})
     from safetensors.torch import load_file
 
-    scheduler = published.scheduler(folder / "scheduler", model.name)
+    scheduler = configurations.scheduler(folder / "scheduler", model.name)
     unet = _network(diffusers.UNet2DConditionModel, folder / "unet", model.name, half).to(device)
     try:
         prompt = load_file(folder / registry.EMPTY_PROMPT)

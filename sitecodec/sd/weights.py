@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from sitecodec.errors import ModelError
-from sitecodec.sd.published import read_json
+from sitecodec.sd.configurations import read_json
 
 _STEM = "diffusion_pytorch_model"
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".onnx", ".pb")

@@ -18,7 +18,7 @@ import torch
 
 from sitecodec.cli import main
 from sitecodec.models.user_folder import ENVIRONMENT
-from sitecodec.sd import adding, container, description, palette, published, registry
+from sitecodec.sd import adding, configurations, container, description, palette, registry
 from sitecodec.sd.codec import SdCodec
 from tests import published as shapes
 from tests.refusing import refused
@@ -160,7 +160,7 @@ def test_kin_are_added_encode_and_decode(tmp_path, make, config, space):
     model = adding.add("kin", str(tmp_path / "made"))
     assert dataclasses.astuple(model.space) == space
     assert not model.denoises
-    _, wants_full = published.autoencoder(registry.folder("kin") / "vae", "kin")
+    _, wants_full = configurations.autoencoder(registry.folder("kin") / "vae", "kin")
     assert wants_full == (config is not shapes.TAESD)
     picture = make.photo(72, 88, seed=4)
     codec = SdCodec("kin", device="cpu")
@@ -190,7 +190,7 @@ def test_kin_are_added_encode_and_decode(tmp_path, make, config, space):
 )
 def test_schedulers_become_ddim_with_the_same_noise(tmp_path, config, kind):
     shapes.scheduler(tmp_path, config)
-    ddim = published.scheduler(tmp_path / "scheduler", "x")
+    ddim = configurations.scheduler(tmp_path / "scheduler", "x")
     assert type(ddim).__name__ == "DDIMScheduler"
     ddim.set_timesteps(66)
     assert ddim.timesteps[-3:].tolist() == [31, 16, 1]
@@ -204,7 +204,7 @@ def test_what_a_scheduler_leaves_out_has_the_default_of_its_own_class(tmp_path):
     """PNDM knows no clipping; DDIM's default is to clip, which would cut latents to -1…1."""
     plain = {k: v for k, v in shapes.PNDM.items() if k not in ("clip_sample", "set_alpha_to_one")}
     shapes.scheduler(tmp_path, plain)
-    ddim = published.scheduler(tmp_path / "scheduler", "x")
+    ddim = configurations.scheduler(tmp_path / "scheduler", "x")
     assert not ddim.config.clip_sample
     assert ddim.final_alpha_cumprod == ddim.alphas_cumprod[0] < 1
 
@@ -215,7 +215,7 @@ def test_denoising_takes_out_exactly_the_noise_that_the_network_names(tmp_path, 
     from sitecodec.sd.networks import Networks
 
     shapes.scheduler(tmp_path, shapes.PNDM | {"prediction_type": kind})
-    ddim = published.scheduler(tmp_path / "scheduler", "x")
+    ddim = configurations.scheduler(tmp_path / "scheduler", "x")
     generator = np.random.default_rng(1)
     clean = generator.normal(size=(16, 16, 4)).astype(np.float32)
     model = description.Model(
@@ -404,12 +404,12 @@ def test_descriptions_of_wrong_types_are_damaged(home, values):
 def test_configurations_word_for_word_as_published(name, scaling):
     folder = DATA / name
     inner = folder / "vae" if (folder / "vae").is_dir() else folder
-    space, _ = published.autoencoder(inner, name)
+    space, _ = configurations.autoencoder(inner, name)
     assert (space.channels, space.stride, space.scaling, space.shift) == (4, 8, scaling, 0)
     if (folder / "unet").is_dir():
-        config = published.unet_config(folder / "unet", 4, name)
+        config = configurations.unet_config(folder / "unet", 4, name)
         assert config["cross_attention_dim"] in (768, 1024)
-        ddim = published.scheduler(folder / "scheduler", name)
+        ddim = configurations.scheduler(folder / "scheduler", name)
         assert not ddim.config.clip_sample
         # Ours leave out what the published ones leave out.
         if name == "sd15":
