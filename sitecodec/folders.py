@@ -19,18 +19,26 @@ _HELD = {os.open, os.rename, os.stat, os.unlink, os.utime} <= os.supports_dir_fd
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | _NO_LINK
 _NOT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+MOST_BYTES = 1 << 28
+"""The bytes of the largest file that is read whole: no page and no image comes near."""
+
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | _NO_LINK
 
 
 def plain(place: str | os.PathLike[str]) -> bytes:
-    """The content of a plain file. Raises OSError for anything else: pipes and devices never end.
+    """The content of a plain file of at most MOST_BYTES.
+
+    Raises OSError for anything else: pipes and devices never end.
 
     A link is followed, and `ValueError` comes of a name that no file could have.
     """
     descriptor = os.open(place, os.O_RDONLY | _NOT_WAITING)
     with os.fdopen(descriptor, "rb", buffering=0) as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a file")
+        if status.st_size > MOST_BYTES:
+            raise OSError(errno.EFBIG, "file too large")
         return file.read()
 
 

@@ -45,7 +45,9 @@ def joined(shots: Sequence[bytes]) -> Pixels:
     import numpy as np
     from PIL import Image
 
-    parts = [np.asarray(Image.open(io.BytesIO(shot)).convert("RGB")) for shot in shots]
+    parts = [
+        np.asarray(Image.open(io.BytesIO(shot), formats=["PNG"]).convert("RGB")) for shot in shots
+    ]
     width = min(part.shape[1] for part in parts)
     return np.concatenate([part[:, :width] for part in parts])
 
@@ -147,7 +149,7 @@ def _picture(png: bytes) -> Pixels:
     import numpy as np
     from PIL import Image
 
-    return np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))
+    return np.asarray(Image.open(io.BytesIO(png), formats=["PNG"]).convert("RGBA"))
 
 
 def _blocks(pixels: Pixels) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
+from sitecodec.folders import MOST_BYTES
 from sitecodec.formats import content_type
 
 SIDES = ("plain", "built")
@@ -46,11 +47,23 @@ class _Handler(SimpleHTTPRequestHandler):
         elif not file.exists() and not file.suffix:
             file = file.with_name(file.name + ".html")  # as most hosts do
         try:
-            return self._send(200, content_type(file.name), file.read_bytes())
+            kind = content_type(file.name)
+            if file.stat().st_size > MOST_BYTES:
+                return self._send_open(kind, file)
+            return self._send(200, kind, file.read_bytes())
         except OSError:
             missing = self.folders[name] / "404.html"
             page = missing.read_bytes() if missing.is_file() else b"not found\n"
             return self._send(404, "text/html", page)
+
+    def _send_open(self, kind: str, file: Path) -> BinaryIO:
+        """Send a file piece by piece."""
+        opened = file.open("rb")
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(file.stat().st_size))
+        self.end_headers()
+        return opened
 
     def _send(self, status: int, kind: str, data: bytes) -> io.BytesIO:
         self.send_response(status)

@@ -55,7 +55,7 @@ def _picture(png: bytes) -> str:
     """A screenshot as a data URL, no wider than the page shows it."""
     from PIL import Image
 
-    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    picture = Image.open(io.BytesIO(png), formats=["PNG"]).convert("RGB")
     picture.thumbnail((_WIDEST, 2 * _WIDEST))
     buffer = io.BytesIO()
     picture.save(buffer, "WEBP", quality=90)

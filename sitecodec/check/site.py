@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import filecmp
 import random
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote
 
+from sitecodec import folders
 from sitecodec.check import browsers, compare
 from sitecodec.check.compare import Errand, Evidence, Seen
 from sitecodec.check.findings import KINDS, NOTES, Finding
@@ -279,7 +281,7 @@ def _pages(plain: Path, built: Path) -> _Pages:
         if name not in theirs:
             pages.missing.append(name)
             continue
-        data = ours[name].read_bytes()
+        data = folders.plain(ours[name])
         if _REFRESH.search(data):
             pages.redirects.append(name)
         elif sheets or not _same(ours[name], theirs[name]) or _names_any(data, changed):
@@ -290,9 +292,7 @@ def _pages(plain: Path, built: Path) -> _Pages:
 
 
 def _same(path: Path, other: Path | None) -> bool:
-    if other is None or path.stat().st_size != other.stat().st_size:
-        return False
-    return path.read_bytes() == other.read_bytes()
+    return other is not None and filecmp.cmp(path, other, shallow=False)
 
 
 def _names_any(data: bytes, names: set[str]) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sitecodec import families
-from sitecodec.cli.options import json_option
+from sitecodec.cli.options import json_option, read
 from sitecodec.errors import ImageError
 
 if TYPE_CHECKING:
@@ -236,10 +236,7 @@ def compare(
     from sitecodec.encoding import sources
     from sitecodec.settings import Settings
 
-    try:
-        source = sources.load(image.read_bytes(), str(image), Settings.max_pixels, alpha=False)
-    except OSError as error:
-        raise ImageError(f"cannot read {image}: {error.strerror or error}") from error
+    source = sources.load(read(image), str(image), Settings.max_pixels, alpha=False)
     if isinstance(source, sources.LeftAlone):
         raise ImageError(f"{image}: {source.reason}: keep it in its own format")
     shown = side_by_side.measure(source.pixels, model, max_bytes, device)

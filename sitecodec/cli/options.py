@@ -9,6 +9,7 @@ import click
 
 from sitecodec import settings
 from sitecodec.errors import ImageError
+from sitecodec.folders import plain
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -58,7 +59,7 @@ class Score(click.FloatRange):
 def read(path: Path) -> bytes:
     """A file's bytes. Raises ImageError, which names it, if they cannot be read."""
     try:
-        return path.read_bytes()
+        return plain(path)
     except OSError as error:
         raise ImageError(f"cannot read {path}: {error.strerror or error}") from error
 

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 from sitecodec import calibration, codecs, formats
 from sitecodec.encoding.outcome import Outcome, Variant, by_width, pack, unpack
 from sitecodec.errors import ImageError, SitecodecError, StoreError
+from sitecodec.folders import MOST_BYTES, plain
+from sitecodec.printing import size_text
 from sitecodec.reasons import Reason
 from sitecodec.settings import REFINING, Settings
 from sitecodec.store import Store, key
@@ -270,6 +272,11 @@ def _digest(job: Job) -> tuple[int, bytes]:
         size = _status(job.source).st_size
         if size < job.settings.min_bytes:
             return size, b""
+        if size > MOST_BYTES:
+            raise ImageError(
+                f"{job.source}: {size_text(size)} are more than any image that is read; make it"
+                " smaller or exclude it"
+            )
         with open(job.source, "rb", buffering=0) as file:  # noqa: PTH123 - for each image
             if size <= _AT_ONCE:  # many small files are faster without file_digest's buffer
                 return size, hashlib.sha256(file.read()).digest()
@@ -288,7 +295,7 @@ def _status(source: Path) -> os.stat_result:
 def _read(source: Path) -> bytes:
     try:
         _status(source)
-        return source.read_bytes()
+        return plain(source)
     except OSError as error:
         raise _unreadable(source, error) from error
 

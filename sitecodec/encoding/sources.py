@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from sitecodec import formats
-from sitecodec.encoding import chunks, colours
+from sitecodec.encoding import chunks, colours, jpegs
 from sitecodec.errors import ImageError
 
 if TYPE_CHECKING:
@@ -90,6 +90,8 @@ def load(data: bytes, name: str, max_pixels: int, *, alpha: bool = True) -> Sour
         if data.startswith(magic, offset):
             return LeftAlone(_other_format(data, format_name))
     png = chunks.read(data)
+    if reason := jpegs.excess(data, 0):
+        return LeftAlone(reason)  # before Pillow goes through its segments
     try:
         with _open(png.needed if png else data) as image:
             if image.width * image.height > max_pixels:
@@ -97,7 +99,7 @@ def load(data: bytes, name: str, max_pixels: int, *, alpha: bool = True) -> Sour
                     f"{name}: {image.width}x{image.height} is over the limit of {max_pixels}"
                     " pixels; scale the image down or raise max_pixels"
                 )
-            said = _shape(image) or _said(image, data, png)
+            said = _shape(image, data) or _said(image, data, png)
             if isinstance(said, LeftAlone):
                 return said
             return _convert(_loaded(image, data), said, alpha)
@@ -122,8 +124,10 @@ def load(data: bytes, name: str, max_pixels: int, *, alpha: bool = True) -> Sour
         ) from error
 
 
-def _shape(image: Image.Image) -> LeftAlone | None:
+def _shape(image: Image.Image, data: bytes) -> LeftAlone | None:
     """Why a picture is left alone by its shape; None if it is not."""
+    if reason := jpegs.excess(data, image.width * image.height):
+        return LeftAlone(reason)
     if max(image.size) > _MAX_SIDE:
         return LeftAlone(f"a side over {_MAX_SIDE} pixels")
     # A multi-picture JPEG (MPO) holds a stereo pair or more, and is shown as a still.

@@ -10,6 +10,7 @@ from sitecodec import families, formats
 from sitecodec.calibration import BEYOND_SAVING, payload_quality
 from sitecodec.encoding import jobs
 from sitecodec.errors import ImageError
+from sitecodec.folders import plain
 from sitecodec.payload import read_header
 from sitecodec.preview.decoded_cache import Pictures
 from sitecodec.reasons import Reason
@@ -158,7 +159,7 @@ def stamp_of(path: Path) -> SourceStamp:
 def read(path: Path) -> bytes:
     """The file. Raises ImageError."""
     try:
-        return path.read_bytes()
+        return plain(path)
     except OSError as error:
         what = (error.strerror or str(error)).lower()
         raise ImageError(f"{path}: cannot be read ({what}); mend the path") from error

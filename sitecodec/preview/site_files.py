@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from werkzeug.utils import send_file
 from werkzeug.wrappers import Request, Response
 
 from sitecodec import formats
+from sitecodec.folders import plain
 from sitecodec.preview.answers import text
 from sitecodec.preview.inspector import Environ, application
 from sitecodec.preview.own_host import foreign, is_loopback, is_own_host
@@ -23,6 +25,7 @@ from sitecodec.site.files import below
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
 
+_AT_ONCE = 1 << 24  # bytes; what is larger is sent piece by piece
 _log = logging.getLogger("sitecodec")
 
 _RELOAD = b"""<script>(() => {
@@ -127,13 +130,10 @@ def site_app(site: Path, suffixes: tuple[str, ...] = (), root: str = "/") -> WSG
         if path.startswith("//") or file is None:
             return text(404, "not found")(environ, start_response)
         try:
-            data = index.read(file)
+            response = index.answer(file, environ)
         except OSError:
-            return text(404, "not found")(environ, start_response)
-        response = Response(data, mimetype=formats.content_type(file.name))
-        response.headers["Cache-Control"] = "no-cache"
-        response.add_etag()
-        return response.make_conditional(environ)(environ, start_response)
+            response = text(404, "not found")
+        return response(environ, start_response)
 
     return app
 
@@ -171,12 +171,21 @@ class _Index:
                 file = self._files.get(path)
         return file
 
-    def read(self, file: Path) -> bytes:
-        """The content of a file, if it is still a file of the folder. Raises OSError."""
+    def answer(self, file: Path, environ: Environ) -> Response:
+        """A file, if it is still one of the folder. Raises OSError."""
         real = Path(os.path.realpath(file, strict=True))
         if not real.is_relative_to(self._root) or not real.is_file():
             raise FileNotFoundError(file)
-        return real.read_bytes()
+        kind = formats.content_type(file.name)
+        if real.stat().st_size > _AT_ONCE and not kind.startswith("text/html"):
+            response = send_file(real, environ, mimetype=kind, conditional=True)
+            response.headers["Cache-Control"] = "no-cache"
+            return response
+        response = Response(plain(real), mimetype=kind)
+        response.headers["Cache-Control"] = "no-cache"
+        response.add_etag()
+        response.make_conditional(environ)
+        return response
 
     def _walk(self) -> Iterator[tuple[str, Path]]:
         # Hosts show none of these either, but for what a standard has there (RFC 8615).

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from sitecodec.folders import plain
 from sitecodec.page import themes
 from sitecodec.settings import Settings
 from sitecodec.site import assets, manifest, survey
@@ -40,7 +41,7 @@ def _find_built(
     named: dict[str, list[str]] = {}
     for page in pages:
         with suppress(OSError):
-            data = (site / page).read_bytes()
+            data = plain(site / page)
             theme = themes.of_page(data)
             findings.content_width = findings.content_width or (theme.width if theme else 0)
             for stem in assets.named_in(data):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sitecodec import codecs, formats
+from sitecodec.encoding import jpegs
+from sitecodec.folders import plain
 from sitecodec.page import markup
 from sitecodec.printing import printable, size_text
 from sitecodec.report.report import Report, rows
@@ -80,7 +82,9 @@ def _thumbnail(site: Path, path: str) -> str:
     if isinstance(file, str):
         return ""
     try:
-        data = file.real.read_bytes()
+        data = plain(file.real)
+        if jpegs.excess(data, Settings.max_pixels):
+            return ""
         if path.endswith(formats.SLAT.suffix):
             picture = Image.fromarray(codecs.decode(data))
         else:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sitecodec import formats
 from sitecodec.errors import SettingsError, SiteError
+from sitecodec.folders import plain
 from sitecodec.page import served, urls
 from sitecodec.page.tokens import attributes_of, tags
 from sitecodec.printing import printable, size_text
@@ -247,7 +248,7 @@ def _page(
     device: Device,
     payload_of: Callable[[str], int | None],
 ) -> PageReport:
-    data = (site / name).read_bytes()
+    data = plain(site / name)
     reader = _Reader()
     reader.read(data)
     base = urls.base_of(name, reader.base, root) or root

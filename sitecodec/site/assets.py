@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import re
@@ -12,13 +13,14 @@ from typing import NamedTuple
 
 from sitecodec import formats, writing
 from sitecodec.encoding import jobs
+from sitecodec.folders import MOST_BYTES
 from sitecodec.payload import is_flat
 from sitecodec.site import files, manifest
 
 _BINARY = frozenset(
     f".{suffix}"
-    for suffix in "png jpg jpeg jpe jfif webp avif gif bmp ico slat woff woff2 ttf otf eot gz br"
-    " wasm mp3 mp4 webm ogg pdf zip".split()
+    for suffix in "png jpg jpeg jpe jfif webp avif gif bmp ico slat woff woff2 ttf otf eot br zst"
+    " wasm mp3 mp4 m4v mov mkv avi webm ogg pdf zip tar tgz 7z iso dmg exe".split()
 )
 
 
@@ -108,7 +110,8 @@ def unnamed(site: Path, paths: Iterable[str]) -> list[str]:
     """The files of the site whose names no file of the site contains any more.
 
     All but pictures, fonts and the like is searched for the bare name, also behind URL and HTML
-    escapes; a name that is not plain ASCII could be written in more ways, and counts as named.
+    escapes, and in gzip; a name that is not plain ASCII could be written in more ways, and counts
+    as named. So does every name where a file is too large to be searched.
     """
     from urllib.parse import unquote_to_bytes
 
@@ -120,10 +123,12 @@ def unnamed(site: Path, paths: Iterable[str]) -> list[str]:
     for place in sorted(Path(entry.path) for entry in files.below(site)):
         if not left:
             break
-        if place.suffix.lower() in _BINARY or place.name == manifest.NAME or not place.is_file():
+        name = place.name.removesuffix(".gz")
+        is_binary = os.path.splitext(name)[1].lower() in _BINARY  # noqa: PTH122 - of a string
+        if is_binary or name == manifest.NAME or not place.is_file():
             continue
         try:
-            data = place.read_bytes().lower()
+            data = _text(place).lower()
         except OSError:
             return []  # it may name any of them
         forms = [data]
@@ -135,6 +140,26 @@ def unnamed(site: Path, paths: Iterable[str]) -> list[str]:
             forms += [resolved(form.decode("latin-1")).encode("utf-8") for form in forms]
         left = {p: name for p, name in left.items() if not any(name in form for form in forms)}
     return list(left)
+
+
+def _text(place: Path) -> bytes:
+    """The content of a file, unpacked if it is gzip. Raises OSError, also if it is too large.
+
+    Of gzip that is damaged there is nothing, as in browsers.
+    """
+    if place.suffix != ".gz":
+        return files.read(f"{place}")[0]
+    import gzip
+    import zlib
+
+    with gzip.open(place) as stream:
+        try:
+            data = stream.read(MOST_BYTES + 1)
+        except (gzip.BadGzipFile, EOFError, zlib.error):
+            return b""
+    if len(data) > MOST_BYTES:
+        raise OSError(errno.EFBIG, "file too large")
+    return data
 
 
 def sweep(site: Path, folder: str, pages: Iterable[str], written: set[str]) -> int:
@@ -151,7 +176,7 @@ def sweep(site: Path, folder: str, pages: Iterable[str], written: set[str]) -> i
     pattern = _asset_in_address().encode()
     for page in pages:
         try:
-            found = re.findall(pattern, (site / page).read_bytes())
+            found = re.findall(pattern, files.read(f"{site}/{page}")[0])
         except OSError:
             return 0  # it may name any of them
         named.update(found)

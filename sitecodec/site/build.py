@@ -16,7 +16,7 @@ from sitecodec.printing import printable
 from sitecodec.settings import Settings
 from sitecodec.site import assets, lock, manifest, pages, rows, shipping, stale
 from sitecodec.site.encoded import encode, with_widths
-from sitecodec.site.files import File
+from sitecodec.site.files import File, compressed
 from sitecodec.site.findings import Findings, problems
 from sitecodec.site.layout import Layouts
 from sitecodec.site.memory import of_site
@@ -132,7 +132,8 @@ def _rewritten(
     }
     removed = assets.sweep(site, settings.asset_dir, [*names, *styles], written)
     if settings.originals == "drop":
-        for path in assets.unnamed(site, [p for p in encoded if _is_own(files[p], site)]):
+        own = [p for p in encoded if _is_own(files[p], site) and not _in_copy(site, findings, p)]
+        for path in assets.unnamed(site, own):
             (site / path).unlink(missing_ok=True)
     _write_manifest(site, settings.asset_dir, findings, encoded)
     notes: tuple[str, ...] = ()
@@ -166,6 +167,11 @@ def _rewritten(
 def _is_own(file: File | str, site: Path) -> bool:
     """Whether a file is the site's own, not one that a link leads to."""
     return isinstance(file, File) and file.real.is_relative_to(site)
+
+
+def _in_copy(site: Path, findings: Findings, path: str) -> bool:
+    """Whether a page that has shown an image has a compressed copy, which still names it."""
+    return any(compressed(f"{site}/{page}") for page in findings.uses[path])
 
 
 def _write_manifest(

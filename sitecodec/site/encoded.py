@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from sitecodec.encoding import jobs
 from sitecodec.errors import ImageError, SitecodecError
+from sitecodec.folders import MOST_BYTES, plain
 from sitecodec.printing import printable
 from sitecodec.reasons import Reason
 from sitecodec.settings import Settings
@@ -215,14 +216,14 @@ def _same_content(files: Mapping[str, File]) -> list[list[str]]:
     for path, file in files.items():
         by_size.setdefault(file.size, {}).setdefault(file.real, []).append(path)
     groups: list[list[str]] = []
-    for same_size in by_size.values():
+    for wanted, same_size in by_size.items():
         by_content: dict[bytes, list[str]] = {}
         for real, paths in same_size.items():
             digest = b""
-            if len(same_size) > 1:
+            if len(same_size) > 1 and wanted <= MOST_BYTES:
                 with contextlib.suppress(OSError), real.open("rb") as stream:
                     digest = hashlib.file_digest(stream, "sha256").digest()
-                digest = digest or os.fsencode(real)  # unreadable: a problem of its own
+            digest = digest or os.fsencode(real)  # alone, or a problem of its own
             by_content.setdefault(digest, []).extend(paths)
         groups += by_content.values()
     return groups
@@ -231,7 +232,7 @@ def _same_content(files: Mapping[str, File]) -> list[list[str]]:
 def _check_small(source: Path) -> ImageError | None:
     """The fault of a file that is too small to be encoded, as far as both of its ends show it."""
     try:
-        data = source.read_bytes()
+        data = plain(source)
     except OSError as error:
         return ImageError(f"{source}: cannot be read ({error.strerror}); check its permissions")
     ends = {b"\x89PNG\r\n\x1a\n": b"IEND\xaeB`\x82", b"\xff\xd8\xff": b"\xff\xd9", b"GIF8": b";"}

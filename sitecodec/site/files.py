@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import NamedTuple, TypeAlias
+from typing import BinaryIO, NamedTuple, TypeAlias
+
+from sitecodec.folders import MOST_BYTES
 
 
 class File(NamedTuple):
@@ -18,6 +21,10 @@ class File(NamedTuple):
     size: int
 
 
+_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM", b"II*\0", b"MM\0*", b"\xff\x0a")
+_MOST_STEPS = 10_000
+_MOST_HEAD = 1 << 24  # bytes
+_COMPRESSED = (".gz", ".br", ".zst")
 _CONTROL = (".git", ".hg", ".svn", ".jj")
 
 Stamp: TypeAlias = tuple[int, int, int]
@@ -25,10 +32,17 @@ Stamp: TypeAlias = tuple[int, int, int]
 
 
 def read(place: str) -> tuple[bytes, Stamp]:
-    """The content of a file, and its stamp. Raises OSError."""
+    """The content of a file, and its stamp. Raises OSError, also for one that is too large."""
     with open(place, "rb", buffering=0) as file:  # noqa: PTH123 - of a string, for each page
         status = os.fstat(file.fileno())
+        if status.st_size > MOST_BYTES:
+            raise OSError(errno.EFBIG, "file too large")
         return file.read(), (status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+def compressed(place: str) -> list[str]:
+    """The ends of the names of a file's compressed copies, which hosts may send in its place."""
+    return [end for end in _COMPRESSED if os.path.lexists(place + end)]
 
 
 def stamp(place: str) -> Stamp:
@@ -141,14 +155,62 @@ def size(site: Path, path: str) -> int:
 
 def pixels(place: Path) -> tuple[int, int] | None:
     """Width and height that browsers give an image file, from its head; None if not known."""
+    try:
+        return _pixels(f"{place}", stamp(f"{place}"), True)
+    except OSError:
+        return None
+
+
+def pixels_as_stored(place: Path) -> tuple[int, int] | None:
+    """The same, of an image that its Exif does not turn. Raises OSError."""
+    return _pixels(f"{place}", stamp(f"{place}"), False)
+
+
+@lru_cache(maxsize=4096)
+def _pixels(place: str, _: Stamp, turned: bool) -> tuple[int, int] | None:
+    """Width and height, looked for once while a file does not change. Raises OSError."""
     import imagesize
 
-    try:
-        width, height = imagesize.get(place)
-    except Exception:  # of files that are not what they seem
-        return None
-    width, height = round(width), round(height)
+    with open(place, "rb") as file:  # noqa: PTH123
+        # No others: it would look for the digits of a PNM for ever.
+        if not _is_picture(file.read(64)) and not place.lower().endswith((".svg", ".svgz")):
+            return None
+        file.seek(0)
+        try:
+            width, height = imagesize.get(_Head(file), exif_rotation=turned)
+            width, height = round(width), round(height)
+        except Exception:  # of files that are not what they seem
+            return None
     return (width, height) if 0 < width < 10**6 and 0 < height < 10**6 else None
+
+
+def _is_picture(head: bytes) -> bool:
+    return head.startswith(_PICTURES) or head[4:8] in (b"ftyp", b"JXL ", b"jP  ")
+
+
+class _Head:
+    """A file of which no more is read than the size of a picture can take.
+
+    A JPEG may have a million segments before it says its size.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._steps = _MOST_STEPS
+        self._bytes = _MOST_HEAD
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes. Raises ValueError when there have been too many."""
+        data = self._file.read(self._bytes + 1 if size < 0 else min(size, self._bytes + 1))
+        self._steps -= 1
+        self._bytes -= len(data)
+        if self._steps < 0 or self._bytes < 0:
+            raise ValueError("its head does not end")
+        return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Go elsewhere."""
+        return self._file.seek(offset, whence)
 
 
 def matches(globs: tuple[str, ...], path: str) -> bool:

@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
+from sitecodec.folders import plain
 from sitecodec.page import urls
 from sitecodec.site import files
 from sitecodec.site.files import File
@@ -183,7 +184,7 @@ class Layouts:
     def _read(self, path: str) -> bytes | None:
         file = files.find(self.site, path)
         try:
-            return file.real.read_bytes() if isinstance(file, File) else None
+            return plain(file.real) if isinstance(file, File) else None
         except OSError:
             return None
 

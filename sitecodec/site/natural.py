@@ -6,12 +6,14 @@ None where that is not sure. Browsers turn and scale JPEGs by their Exif (HTML L
 
 from __future__ import annotations
 
-import gzip
 import re
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
-from xml.etree.ElementTree import Element, ParseError, XMLPullParser
+from xml.etree.ElementTree import Element, XMLPullParser
+
+from sitecodec.site import files
 
 from sitecodec.encoding import chunks
 
@@ -21,15 +23,20 @@ _UNITS = {"": 1, "px": 1, "in": 96, "cm": 96 / 2.54, "mm": 96 / 25.4, "pt": 96 /
 _LENGTH = re.compile(r"\s*\+?((?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)([a-z]*)\s*")
 _SVG = "{http://www.w3.org/2000/svg}svg"
 _MOST = 10**6
+_MOST_SEGMENTS = 1000
 
 
 def size(place: Path) -> tuple[int, int] | None:
     """Width and height of an image file in CSS pixels; None if they are not known or not whole."""
     try:
-        with place.open("rb") as file:
-            head = file.read(_HEAD)
-    except OSError:
+        return _size(place)
+    except Exception:  # of whatever a file may hold; the page can do without
         return None
+
+
+def _size(place: Path) -> tuple[int, int] | None:
+    with place.open("rb") as file:
+        head = file.read(_HEAD)
     if place.suffix.lower() in (".svg", ".svgz"):
         return _vector(head)
     if not head.startswith(_KNOWN):
@@ -52,13 +59,7 @@ def _of_png(place: Path, head: bytes) -> tuple[int, int] | None:
 
 
 def _pixels(place: Path) -> tuple[int, int] | None:
-    import imagesize
-
-    try:
-        width, height = imagesize.get(place, exif_rotation=False)
-    except Exception:  # of files that are not what they seem
-        return None
-    return (width, height) if 0 < width < _MOST and 0 < height < _MOST else None
+    return files.pixels_as_stored(place)
 
 
 def _of_jpeg(place: Path, exif: dict[int, float]) -> tuple[int, int] | None:
@@ -78,7 +79,9 @@ def _of_jpeg(place: Path, exif: dict[int, float]) -> tuple[int, int] | None:
 def _exif(head: bytes) -> dict[int, float]:
     """The tags of a JPEG's Exif that matter, as numbers."""
     position = 2
-    while head[position : position + 1] == b"\xff" and position + 4 <= len(head):
+    for _ in range(_MOST_SEGMENTS):
+        if head[position : position + 1] != b"\xff" or position + 4 > len(head):
+            break
         kind, length = head[position + 1], int.from_bytes(head[position + 2 : position + 4], "big")
         if kind == 0xE1 and head[position + 4 : position + 10] == b"Exif\0\0":
             try:
@@ -116,23 +119,17 @@ def _tags(data: bytes) -> dict[int, float]:
 def _vector(head: bytes) -> tuple[int, int] | None:
     """The size that an SVG says itself, in whole pixels: by its root, never by what is in it."""
     if head.startswith(b"\x1f\x8b"):
-        try:
-            head = gzip.decompress(head)
-        except (OSError, EOFError):
-            return None
+        head = zlib.decompressobj(wbits=31).decompress(head, _HEAD)
     parser: XMLPullParser[Any] = XMLPullParser(["start"])
-    try:
-        parser.feed(head[: head.find(b"<svg") + 65_536])
-        event: Any = next(iter(parser.read_events()), None)
-    except ParseError:
-        return None
+    parser.feed(head[: head.find(b"<svg") + 65_536])
+    event: Any = next(iter(parser.read_events()), None)
     root = event[1] if event else None
     if not isinstance(root, Element) or root.tag != _SVG or root.get("style"):
         return None
     if (root.get("preserveAspectRatio") or "").strip().startswith("none"):
         return None
     width, height = (_length(root.get(name)) for name in ("width", "height"))
-    if not width or not height:
+    if not width or not height or max(width, height) >= _MOST:
         return None
     whole = round(width), round(height)
     if abs(whole[0] - width) > 0.001 or abs(whole[1] - height) > 0.001 or max(whole) >= _MOST:

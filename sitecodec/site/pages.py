@@ -127,6 +127,12 @@ class Visitor(NamedTuple):
         if offers.style.rpartition("/")[2].encode() in new:
             writing.write_new(f"{self.site}/{offers.style}", RULES.encode())
         writing.replace(place, new)
+        if copies := files.compressed(place):
+            message = (
+                f"has compressed copies ({', '.join(copies)}) of what it was, which hosts may send"
+                " in its place; compress pages after this, or remove the copies"
+            )
+            self.findings.problem(visit.path, "", message)
         return True
 
     def _note(self, name: str, error: Exception) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sitecodec import writing
+from sitecodec.folders import plain
 from sitecodec.page import urls
 from sitecodec.page.splice import splice
 from sitecodec.site import assets, files, manifest
@@ -43,7 +44,7 @@ def restore(site: Path, folder: str, names: Iterable[str], root: str, findings: 
     for name in names:
         place = site / name
         try:
-            data = place.read_bytes()
+            data = plain(place)
         except OSError:
             continue  # whoever visits it says so
         is_sized = b"data-sitecodec" in data and any(left in data for left in names_left)
@@ -87,8 +88,8 @@ def _restored(data: bytes, name: str, root: str, sources: dict[str, str]) -> byt
 def _name_of(path: str) -> bytes:
     """The end of any address of a file, or all of it that is certain."""
     name = path.rpartition("/")[2]
-    plain = re.fullmatch(r"[A-Za-z0-9._-]+", name)  # others may be written in many ways
-    return (name if plain else name.rpartition(".")[2]).encode("utf-8", "surrogateescape")
+    simple = re.fullmatch(r"[A-Za-z0-9._-]+", name)  # others may be written in many ways
+    return (name if simple else name.rpartition(".")[2]).encode("utf-8", "surrogateescape")
 
 
 def _sources(site: Path, old: manifest.Manifest) -> dict[str, str]:

@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from sitecodec.folders import plain
 from sitecodec.page import css, encodings, html, markup, owners, policy, srcset, urls
 from sitecodec.site import files, programs, scans
 from sitecodec.site.files import File
@@ -71,7 +72,7 @@ class Page(NamedTuple):
 def survey(around: Surroundings, name: str) -> Page | None:
     """Read a page and sort its images; None if there is nothing to replace in it."""
     try:
-        data = (around.site / name).read_bytes()
+        data = plain(around.site / name)
     except OSError as error:
         around.findings.problem(
             name, "", f"cannot be read ({error.strerror}); check its permissions"

@@ -213,7 +213,7 @@ def render(number: int, browser: str) -> Image.Image:
         ]
         try:
             subprocess.run(command, check=True, capture_output=True, timeout=TIMEOUT)
-            return Image.open(io.BytesIO(shot.read_bytes())).convert("RGB")
+            return Image.open(io.BytesIO(shot.read_bytes()), formats=["PNG"]).convert("RGB")
         except (OSError, subprocess.SubprocessError) as error:
             raise SettingsError(f"{browser} cannot draw a page: {error}") from error
 
