@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,6 +82,21 @@ class Folder(NamedTuple):
             return False
         return True
 
+    def remove_any(self, name: str) -> bool:
+        """Remove what has this name, a folder with all that is in it; returns whether it went.
+
+        No link is followed.
+        """
+        if self.remove(name):
+            return True
+        with contextlib.suppress(OSError):
+            if self.held is None:
+                shutil.rmtree(self._place(name))
+            else:
+                shutil.rmtree(name, dir_fd=self.held)
+            return True
+        return False
+
     def remove_folder(self, name: str) -> bool:
         """Remove an empty folder; returns whether it went."""
         try:
@@ -105,6 +121,13 @@ class Folder(NamedTuple):
     def status(self, name: str) -> os.stat_result:
         """The status of what has this name, of a link its own. Raises OSError."""
         return os.stat(self._place(name), dir_fd=self.held, follow_symlinks=False)
+
+    def is_folder(self, name: str) -> bool:
+        """Whether a folder has this name: no file can be moved there."""
+        try:
+            return stat.S_ISDIR(self.status(name).st_mode)
+        except OSError:
+            return False
 
     def _name(self, name: str) -> str:
         return f"{self.path}/{name}" if self.held is None else name

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from reprlib import Repr
 from typing import Any
 
 from sitecodec import families
@@ -20,6 +21,10 @@ CONFIG_NAMES = ("sitecodec.toml", "mkdocs.yml", "properdocs.yml")
 
 REFINING = 5
 """The least effort at which latents are refined."""
+
+_MOST_KEYS = 10_000
+_short = Repr()  # of a value that YAML's aliases make a billion others of
+_short.maxlevel, _short.maxstring, _short.maxother = 3, 200, 200
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,9 @@ class Settings:
             raise SettingsError(
                 f"browser must be 'auto', 'always' or 'never', not {self.browser!r}"
             )
+        for name in ("store", "templates", "asset_dir"):
+            if "\0" in f"{getattr(self, name)}":
+                raise SettingsError(f"{name} holds a NUL, as no folder's name does; write it anew")
         parts = self.asset_dir.split("/")
         if not self.asset_dir or "\\" in self.asset_dir or any(p in ("", ".", "..") for p in parts):
             raise SettingsError(
@@ -157,7 +165,9 @@ def from_mapping(values: Mapping[str, Any], base: Path) -> Settings:
     known = {field.name for field in fields(Settings)}
     for name in values:
         if name not in known:
-            raise SettingsError(f"unknown setting {name!r}; known: {', '.join(sorted(known))}")
+            raise SettingsError(
+                f"unknown setting {_short.repr(name)}; known: {', '.join(sorted(known))}"
+            )
     return replace(
         Settings(store=base / Settings.store),
         **{name: _coerce(name, value, base) for name, value in values.items()},
@@ -220,6 +230,12 @@ def _of_plugin(path: Path, text: str) -> Mapping[str, Any]:
     class Loader(yaml.SafeLoader):
         """MkDocs knows tags such as !ENV and !!python/name: what they mean matters to others."""
 
+        def flatten_mapping(self, node: yaml.MappingNode) -> None:
+            """Put the content of `<<` into a mapping: before PyYAML 6.0.4 ever ten times more."""
+            super().flatten_mapping(node)
+            if len(node.value) > _MOST_KEYS:
+                raise yaml.YAMLError("a mapping of too many keys")
+
     Loader.add_multi_constructor("", lambda loader, suffix, node: None)
     try:
         values = yaml.load(text, Loader)
@@ -260,5 +276,5 @@ def _coerce(name: str, value: Any, base: Path) -> Any:  # noqa: ANN401 - plain c
     else:
         wanted, ok = "text", isinstance(value, str)
     if not ok:
-        raise SettingsError(f"{name} must be {wanted}, not {value!r}")
+        raise SettingsError(f"{name} must be {wanted}, not {_short.repr(value)}")
     return value

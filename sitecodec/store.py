@@ -123,7 +123,7 @@ class Store(NamedTuple):
                 with opened(f"{self.root}/{name}") as shard:
                     keys = [name + i.name for i in shard.scan() if re.fullmatch(_REST, i.name)]
                     damaged = [key for key in keys if not _is_sound(shard, key, is_sound)]
-                    bad += [key for key in damaged if shard.remove(key[2:])]
+                    bad += [key for key in damaged if shard.remove_any(key[2:])]
             except OSError:  # a link, perhaps
                 with contextlib.suppress(OSError), opened(real(self.root)) as root:
                     bad += [name] if root.remove(name) else []
@@ -155,6 +155,11 @@ class Store(NamedTuple):
         """
         names = self._own_names()
         entries = [entry for entry in self._entries() if self._remove(entry.key)]
+        for name in names:  # links, pipes and folders under the names of entries
+            with contextlib.suppress(OSError), opened(f"{self.root}/{name}") as shard:
+                for item in shard.scan():
+                    if re.fullmatch(_REST, item.name):
+                        shard.remove_any(item.name)
         self.sweep(max_age=-1.0)
         with contextlib.suppress(OSError):
             with opened(real(self.root)) as root:
@@ -195,7 +200,12 @@ class Store(NamedTuple):
             ):
                 try:
                     waiting.write(temporary, data)
-                    waiting.move(temporary, place, name)
+                    try:
+                        waiting.move(temporary, place, name)
+                    except OSError:
+                        if not place.is_folder(name) or not place.remove_any(name):
+                            raise
+                        waiting.move(temporary, place, name)
                 finally:
                     waiting.remove(temporary)  # gone already when all went well
         except OSError as error:
@@ -206,7 +216,7 @@ class Store(NamedTuple):
 
     def _remove(self, key: str) -> bool:
         with contextlib.suppress(OSError), opened(f"{self.root}/{key[:2]}") as shard:
-            return shard.remove(key[2:])
+            return shard.remove_any(key[2:])
         return False
 
     def _claim(self) -> None:

@@ -104,3 +104,32 @@ def test_serve_answers_and_ctrl_c_ends_it(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+def test_requests_that_cannot_be_read_are_bad_ones(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.html").write_text("a")
+    server = serving.create_server(site_app(tmp_path), "localhost", 0)
+    port = getattr(server, "effective_port", None) or server.effective_listen[0][1]
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    own = b"\r\nHost: 127.0.0.1\r\n"
+    bad = (
+        b"GET http://[::1 HTTP/1.1" + own + b"\r\n",
+        b"GET http://[v.]/ HTTP/1.1" + own + b"\r\n",
+        b"POST / HTTP/1.1" + own + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n",
+        b"\0\xff\r\n\r\n",
+    )
+    try:
+        for request in bad:
+            with socket.create_connection(("127.0.0.1", port), 10) as connection:
+                connection.sendall(request)
+                assert connection.recv(12)[-3:] in (b"400", b"413"), request[:40]
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        client.request("GET", "/a.html")
+        assert client.getresponse().read() == b"a"
+    finally:
+        server.close()
+        thread.join(10)
+    assert "uncaptured" not in caplog.text + "".join(capsys.readouterr())

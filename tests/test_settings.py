@@ -210,3 +210,27 @@ def test_the_manual_has_every_setting_with_its_default_and_words():
         default = list(field.default) if isinstance(field.default, tuple) else field.default
         shown = text.partition("`")[2].partition("`")[0].strip('"')
         assert shown in (str(default), f"{default:.1f}" if isinstance(default, float) else "")
+
+
+@pytest.mark.parametrize("name", ["store", "templates", "asset_dir"])
+def test_a_folder_s_name_has_no_nul(tmp_path: Path, name: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name} holds a NUL"):
+        settings.from_mapping({name: "a\0b"}, tmp_path)
+
+
+def test_values_that_aliases_make_a_billion_of_are_one_line(tmp_path: Path) -> None:
+    lines = ["a: &a [x,x,x,x,x,x,x,x,x]"]
+    for above, name in zip("abcdefgh", "bcdefghi", strict=True):
+        lines.append(f"{name}: &{name} [{','.join([f'*{above}'] * 9)}]")
+    for value in ("quality: *i", "widths: *i", "exclude: *i", "codec: *i", "*i : 1"):
+        text = "\n".join([*lines, "plugins:", " - sitecodec:", f"    {value}"])
+        (tmp_path / "mkdocs.yml").write_text(text)
+        with pytest.raises(SettingsError) as raised:
+            settings.load(tmp_path / "mkdocs.yml")
+        assert len(str(raised.value)) < 3000
+    merges = ["a: &a {" + ",".join(f"k{n}: 1" for n in range(9)) + "}"]
+    for above, name in zip("abcdefgh", "bcdefghi", strict=True):
+        merges.append(f"{name}: &{name} {{<<: [{','.join([f'*{above}'] * 9)}]}}")
+    (tmp_path / "mkdocs.yml").write_text("\n".join(merges))
+    with pytest.raises(SettingsError, match=r"too many keys|has no plugin"):  # by PyYAML's version
+        settings.load(tmp_path / "mkdocs.yml")

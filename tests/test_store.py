@@ -388,3 +388,27 @@ def test_verify_asks_what_an_entry_is(store):
     store.put(key("b"), b"b")
     assert store.verify(lambda name, content: content == b"b") == (key("a"),)
     assert store.get(key("b")) == b"b"
+
+
+@pytest.mark.parametrize("inner", [(), ("a",), ("a/b",)])
+def test_folders_in_the_place_of_entries_are_replaced_and_removed(store, inner):
+    def spoil():
+        path = entry(store, key("a"))
+        path.unlink(missing_ok=True)
+        path.mkdir()
+        for name in inner:
+            (path / name).parent.mkdir(exist_ok=True)
+            (path / name).write_bytes(b"x")
+
+    store.put(key("a"), b"a")
+    spoil()
+    assert store.get(key("a")) is None
+    store.put(key("a"), b"again")
+    assert store.get(key("a")) == b"again"
+    spoil()
+    assert store.verify() == (key("a"),)
+    assert store.verify() == ()
+    store.put(key("a"), b"again")
+    spoil()
+    assert store.clear() == Usage(0, 0)
+    assert not store.root.exists()

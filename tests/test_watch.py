@@ -232,15 +232,34 @@ def test_ctrl_c_ends_it_at_once_in_the_middle_of_an_image(tmp_path: Path, make: 
     assert "Traceback" not in process.stdout.read()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="no folders so deep")
-def test_folders_too_deep_to_be_watched_are_one_line(tmp_path: Path) -> None:
-    place = tmp_path
+@pytest.mark.skipif(sys.platform == "win32", reason="no folders so deep")
+@pytest.mark.parametrize("first", [True, False])
+def test_folders_too_deep_for_the_system_are_looked_at(
+    tmp_path: Path, photos: list[bytes], first: bool
+) -> None:
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    before = Path.cwd()
+    it = Watching(folder, Settings(store=tmp_path / "store"))
     try:
-        for _ in range(1200):
-            place = place / "d"
-            place.mkdir()
-        settings = Settings(store=tmp_path / "store")
-        with pytest.raises(SiteError, match="too deep in one another"):
-            watch.watch(tmp_path, settings, echo=lambda _: None)
+        if not first:
+            it.thread.start()
+            it.until(lambda: any("watching" in line for line in it.lines))
+        os.chdir(folder)
+        for _ in range(2500):  # too long for a path, too
+            Path("d").mkdir()
+            os.chdir("d")
+        os.chdir(before)
+        if first:
+            it.thread.start()
+        it.until(lambda: any("looking every second instead" in line for line in it.lines))
+        it.until(lambda: any("watching" in line for line in it.lines))
+        time.sleep(1.5)
+        (folder / "new.png").write_bytes(photos[0])
+        it.until(lambda: "new.png" in it.encoded)
     finally:
-        subprocess.run(["rm", "-rf", str(tmp_path / "d")], check=True)
+        os.chdir(before)
+        it.stop.set()
+        subprocess.run(["rm", "-rf", str(folder)], check=True)
+    it.thread.join(30)
+    assert not it.thread.is_alive()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sitecodec.errors import SitecodecError, SiteError
-from sitecodec.preview import watch
+from sitecodec.preview.observing import SUFFIXES
 from sitecodec.preview.own_host import guarded
 from sitecodec.preview.preview import PREFIX, Preview
 from sitecodec.preview.site_files import around, site_app
@@ -30,9 +30,11 @@ def create_server(app: WSGIApplication, host: str, port: int) -> BaseWSGIServer:
     """A waitress server, bound to the address but not yet running. Raises SitecodecError."""
     import waitress
 
+    from sitecodec.preview.requests import Channel
+
     logging.getLogger("waitress").setLevel(logging.ERROR)
     try:
-        return waitress.create_server(
+        server = waitress.create_server(
             app,
             host=host,
             port=port,
@@ -48,6 +50,11 @@ def create_server(app: WSGIApplication, host: str, port: int) -> BaseWSGIServer:
             asyncore_use_poll=True,  # select() stops at 1,024 open files
             clear_untrusted_proxy_headers=True,
         )
+        # Of a name with several addresses there is a server for each.
+        for one in (server, *getattr(server, "map", {}).values()):
+            if hasattr(one, "channel_class"):
+                one.channel_class = Channel
+        return server
     except (OSError, ValueError) as error:
         what = (getattr(error, "strerror", None) or str(error)).lower()
         raise SitecodecError(
@@ -86,7 +93,7 @@ def serving_images(
 ) -> Iterator[Preview]:
     """The decode server and the inspector for the images of a folder, in a thread."""
     preview = Preview(settings)
-    app = around(site_app(folder, watch.SUFFIXES), preview, bound=host)
+    app = around(site_app(folder, SUFFIXES), preview, bound=host)
     server = create_server(guarded(app, host), host, port)
     echo(f"the inspector is at {url_of(host, server.effective_port)}{PREFIX[1:]}")
     threading.Thread(target=server.run, name="sitecodec server", daemon=True).start()

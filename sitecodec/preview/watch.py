@@ -5,36 +5,26 @@ from __future__ import annotations
 import logging
 import os
 import threading
-import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from sitecodec import formats
 from sitecodec.encoding import jobs
 from sitecodec.errors import SiteError
+from sitecodec.preview import observing
+from sitecodec.preview.observing import SUFFIXES, Changes
 from sitecodec.printing import count, heading
 from sitecodec.settings import Settings
 from sitecodec.site.build import with_widths
 from sitecodec.site.files import below
 from sitecodec.store import Store
 
-if TYPE_CHECKING:
-    from watchdog.events import FileSystemEvent
-    from watchdog.observers.api import BaseObserver
-
-_TAKEN = tuple(known for known in formats.ALL if known.taken)
-SUFFIXES = tuple(end for known in _TAKEN for end in (known.suffix, *known.other_suffixes))
-QUIET_SECONDS = 0.4
-"""A file is encoded when it has not changed for so long: editors save in several steps."""
-
-_POLL_SECONDS = 1.0
 _LISTED = 10
-_EVENTS = ("created", "modified", "moved", "deleted", "closed")
+_log = logging.getLogger("sitecodec")
 
 Progress = Callable[[int, int], None]
 
@@ -49,43 +39,23 @@ class Watched(Protocol):
         """The store has the outcome of this one."""
 
 
-class Changes:
-    """Files that changed and have not been taken yet. Filled by the observer's thread."""
-
-    def __init__(self, quiet: float = QUIET_SECONDS) -> None:
-        self._quiet = quiet
-        self._lock = threading.Lock()
-        self._changed: dict[Path, float] = {}
-
-    def add(self, path: Path) -> None:
-        """Note that a file or folder changed just now."""
-        with self._lock:
-            self._changed[path] = time.monotonic()
-
-    def take(self) -> list[Path]:
-        """The files that changed and have been quiet since."""
-        with self._lock:
-            due = time.monotonic() - self._quiet
-            ready = [path for path, last in self._changed.items() if last <= due]
-            for path in ready:
-                del self._changed[path]
-        return ready
-
-
 def images_in(folder: Path, settings: Settings) -> Iterator[Path]:
     """The images below a folder that are ours to encode: not hidden, not made by us."""
     store = os.path.realpath(settings.store)
+    # No folder below is a link, and to look into each path again would take long in deep ones.
+    given, real = os.fspath(folder), os.path.realpath(folder)
 
     def enters(place: str) -> bool:
         hidden = os.path.basename(place).startswith(".")  # noqa: PTH119
-        ours = os.path.realpath(place).startswith(store) or _is_assets(Path(place), settings)
+        ours = (real + place[len(given) :]).startswith(store) or _is_assets(place, settings)
         return not hidden and not ours
 
     for entry in below(folder, enters):
         name = entry.name
-        place = Path(entry.path)
-        if name.lower().endswith(SUFFIXES) and not name.startswith(".") and not place.is_dir():
-            yield place
+        if not name.lower().endswith(SUFFIXES) or name.startswith("."):
+            continue
+        if not os.path.isdir(entry.path):  # noqa: PTH112 - which never raises
+            yield Path(entry.path)
 
 
 def is_image(path: Path, folder: Path, settings: Settings) -> bool:
@@ -101,8 +71,9 @@ def is_image(path: Path, folder: Path, settings: Settings) -> bool:
     return not any(_is_assets(parent, settings) for parent in path.parents)
 
 
-def _is_assets(folder: Path, settings: Settings) -> bool:
-    return f"{folder.as_posix()}/".endswith(f"/{settings.asset_dir}/")
+def _is_assets(folder: str | Path, settings: Settings) -> bool:
+    place = folder.as_posix() if isinstance(folder, Path) else folder.replace(os.sep, "/")
+    return f"{place}/".endswith(f"/{settings.asset_dir}/")
 
 
 def watch(
@@ -124,47 +95,84 @@ def watch(
     stop = stop or threading.Event()
     settings = with_widths(settings, 0)
     changes = Changes()
-    observer = _observer(folder, changes, echo)
-    sees_all = _sees_all(folder)
-    executor = ThreadPoolExecutor(settings.workers or os.cpu_count() or 1)
-    try:
+    with ExitStack() as stack:
+        stack.enter_context(observing.losses_noted(changes))
+        eyes = _Eyes(folder, changes, echo)
+        stack.callback(lambda: eyes.close())
+        executor = ThreadPoolExecutor(settings.workers or os.cpu_count() or 1)
+        stack.callback(executor.shutdown, wait=False, cancel_futures=True)
         sources = list(images_in(folder, settings))
         _tell(listener, folder, sources)
         telling = _Telling(echo, progress, listener)
         _encode(sources, folder, settings, executor, telling)
         echo(f"watching {folder}; stop with Ctrl-C")
-        gone = False
         while not stop.wait(0.1):
-            if not folder.is_dir():
-                if not gone:
-                    echo(f"warning: {folder} is gone; waiting for it to come back")
-                gone = True
-                continue
-            if gone:  # what was watched is not this folder
-                observer = _observer(folder, changes, echo, observer)
-                sees_all = _sees_all(folder)
-                changes.add(folder)
-                gone = False
-            taken = changes.take()
-            if sees_all and any(map(Path.is_dir, taken)) and not _sees_all(folder):
-                observer = _observer(folder, changes, echo, observer)
-                sees_all = _sees_all(folder)
-            changed = _expanded(taken, folder, settings)
-            if not changed:
-                continue
-            now = set(images_in(folder, settings))
-            _tell(listener, folder, now)
-            _encode([path for path in changed if path in now], folder, settings, executor, telling)
-    finally:
-        observer.stop()
-        executor.shutdown(wait=False, cancel_futures=True)
+            try:
+                changed = _expanded(eyes.changed(), folder, settings)
+                if not changed:
+                    continue
+                now = set(images_in(folder, settings))
+                _tell(listener, folder, now)
+                todo = [path for path in changed if path in now]
+                _encode(todo, folder, settings, executor, telling)
+            except Exception as error:  # of whatever a folder may hold; the next change may do
+                _log.debug("unexpected error", exc_info=True)
+                what = " ".join(f"{type(error).__name__} {error}".split())[:200]
+                echo(heading(f"warning: {what}; waiting for the next change"))
+
+
+class _Eyes:
+    """The observer of a folder, and what takes its place when it can see no longer."""
+
+    def __init__(self, folder: Path, changes: Changes, echo: Callable[[str], None]) -> None:
+        self._folder, self._changes, self._echo = folder, changes, echo
+        self._gone = False
+        self._observer = observing.observer(folder, changes, echo)
+        self._sees_all = observing.sees_all(folder)
+
+    def changed(self) -> list[Path]:
+        """What has changed; nothing while the folder is gone."""
+        if not os.path.isdir(self._folder):  # noqa: PTH112 - which never raises
+            if not self._gone:
+                self._echo(f"warning: {self._folder} is gone; waiting for it to come back")
+            self._gone = True
+            return []
+        if self._gone:  # what was watched is not this folder
+            self._renew()
+            self._changes.add(self._folder)
+            self._gone = False
+        if self._changes.lost.is_set():
+            where = (self._folder, self._changes, self._echo)
+            what = "they are too deep in one another"
+            self._observer = observing.looking(*where, what, self._observer)
+            self._sees_all = False
+            self._changes.add(self._folder)
+        taken = self._changes.take()
+        new = any(os.path.isdir(path) for path in taken)  # noqa: PTH112
+        if self._sees_all and new and not observing.sees_all(self._folder):
+            self._renew()
+        return taken
+
+    def close(self) -> None:
+        """Stop seeing."""
+        self._observer.stop()
+
+    def _renew(self) -> None:
+        where = (self._folder, self._changes, self._echo)
+        self._observer = observing.observer(*where, self._observer)
+        self._sees_all = observing.sees_all(self._folder)
 
 
 def _expanded(paths: Iterable[Path], folder: Path, settings: Settings) -> list[Path]:
     """The images among what changed, and those in folders that came whole."""
     images: dict[Path, None] = {}
-    for path in paths:
-        if path.is_dir():
+    whole = ""  # a folder that has been looked into; what lies in it follows it in this order
+    for place in sorted(f"{path}/" for path in paths):
+        if whole and place.startswith(whole):
+            continue
+        path = Path(place)
+        if os.path.isdir(path):  # noqa: PTH112 - which never raises
+            whole = place
             images.update(dict.fromkeys(images_in(path, settings)))
         elif is_image(path, folder, settings):
             images[path] = None
@@ -224,78 +232,3 @@ def _described(outcome: jobs.Outcome) -> str:
     ]
     text = ", ".join([f"{outcome.source_bytes / 1000:.1f} kB", *sizes])
     return f"{text} ({outcome.reason})" if outcome.reason else text
-
-
-def _observer(
-    folder: Path,
-    changes: Changes,
-    echo: Callable[[str], None],
-    before: BaseObserver | None = None,
-) -> BaseObserver:
-    """A running observer of the folder: the system's own, or one that looks for itself.
-
-    It takes the place of the one before.
-    """
-    from watchdog.observers import Observer
-    from watchdog.observers.polling import PollingObserver
-
-    if before:
-        before.stop()
-        before.join(5)
-    try:
-        observer = _started(Observer(), folder, changes)
-    except RecursionError as error:  # of the library, which goes down into each
-        raise SiteError(
-            f"the folders in {folder} are too deep in one another to be watched; name one of them"
-        ) from error
-    except OSError as error:  # inotify's limits, mostly
-        what = (error.strerror or str(error)).lower()
-    else:
-        if _sees_all(folder):
-            return observer
-        observer.stop()
-        observer.join(5)
-        what = "inotify watch limit reached"
-    echo(f"note: the system cannot watch so many files ({what}); looking every second instead")
-    return _started(PollingObserver(timeout=_POLL_SECONDS), folder, changes)
-
-
-def _sees_all(folder: Path) -> bool:
-    """Whether this process watches at least as many folders as there are; True if that is unknown.
-
-    watchdog says nothing where the limit is reached below the folder. Linux tells what is watched.
-    """
-    watched = 0
-    try:
-        for entry in Path("/proc/self/fdinfo").iterdir():
-            with suppress(OSError):  # closed meanwhile
-                watched += entry.read_text().count("inotify wd:")
-    except OSError:
-        return True
-    inner = (entry.path for entry in below(folder) if entry.is_dir(follow_symlinks=False))
-    folders = [str(folder), *inner]
-    return watched >= sum(os.access(place, os.R_OK) for place in folders)
-
-
-def _started(observer: BaseObserver, folder: Path, changes: Changes) -> BaseObserver:
-    from watchdog.events import FileSystemEventHandler
-
-    class Handler(FileSystemEventHandler):
-        def on_any_event(self, event: FileSystemEvent) -> None:
-            if event.event_type not in _EVENTS:
-                return
-            # A folder changes with each file in it; only one that is new brings files unseen.
-            if event.is_directory and event.event_type not in ("created", "moved"):
-                return
-            for path in (event.src_path, event.dest_path):
-                if path:
-                    changes.add(Path(os.fsdecode(path)))
-
-    # It warns where a folder is made while it looks at the one above, which does no harm.
-    warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"watchdog\.")
-    # And logs an error where it is stopped before it has begun, as at the system's limits.
-    logging.getLogger("watchdog.observers").setLevel(logging.CRITICAL)
-    observer.daemon = True
-    observer.schedule(Handler(), str(folder), recursive=True)
-    observer.start()
-    return observer

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import stat
 from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
@@ -211,17 +210,3 @@ class _Head:
     def seek(self, offset: int, whence: int = 0) -> int:
         """Go elsewhere."""
         return self._file.seek(offset, whence)
-
-
-def matches(globs: tuple[str, ...], path: str) -> bool:
-    """Whether a path in the site is one that the globs mean."""
-    return any(_glob(glob).fullmatch(path) for glob in globs)
-
-
-@cache
-def _glob(pattern: str) -> re.Pattern[str]:
-    """A glob of site paths: `*` within a folder, `**` across them; no slash, any folder."""
-    anywhere = "" if "/" in pattern else "(?:.*/)?"
-    parts = re.split(r"(\*\*/|\*\*|\*|\?)", pattern.lstrip("/"))
-    meaning = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return re.compile(anywhere + "".join(meaning.get(p, re.escape(p)) for p in parts), re.DOTALL)

@@ -15,7 +15,7 @@ from sitecodec.errors import SitecodecError, SiteError
 from sitecodec.page.splice import splice
 from sitecodec.page.style import RULES
 from sitecodec.settings import Settings
-from sitecodec.site import files, memory
+from sitecodec.site import files, globs, memory
 from sitecodec.site.files import File
 from sitecodec.site.findings import Findings
 from sitecodec.site.layout import Layouts
@@ -207,7 +207,7 @@ def changeable(sheets: Iterable[str], settings: Settings, findings: Findings) ->
         name
         for name in sheets
         if name.rpartition("/")[2] not in findings.pinned
-        and not files.matches(settings.exclude, name)
+        and not globs.matches(settings.exclude, name)
     ]
 
 

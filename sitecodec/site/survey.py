@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sitecodec.folders import plain
 from sitecodec.page import css, encodings, html, markup, owners, policy, srcset, urls
-from sitecodec.site import files, programs, scans
+from sitecodec.site import globs, programs, scans
 from sitecodec.site.files import File
 from sitecodec.site.findings import Findings
 from sitecodec.site.page_layout import PageLayout
@@ -97,7 +97,7 @@ def _survey_text(around: Surroundings, name: str, data: bytes) -> Page | None:
     found = scans.scan(data)
     findings.pinned.update(found.pinned)
     document = found.document
-    styles = () if files.matches(settings.exclude, name) else found.styles
+    styles = () if globs.matches(settings.exclude, name) else found.styles
     if not (document.images or styles or html.preloads(data)):
         return None
     base = urls.base_of(name, document.base, root)

@@ -13,7 +13,7 @@ from sitecodec.page.layout import Layout
 from sitecodec.page.policy import Allowed
 from sitecodec.reasons import Reason
 from sitecodec.settings import Settings
-from sitecodec.site import assets, files
+from sitecodec.site import assets, files, globs
 from sitecodec.site.files import File
 from sitecodec.site.findings import Findings
 from sitecodec.site.layout import Layouts
@@ -271,7 +271,7 @@ class Look(NamedTuple):
 
     def _is_encodable(self, path: str) -> bool:
         """Whether a path leads to an image that nobody has taken out."""
-        excluded = files.matches(self.settings.exclude, path) or is_vector(path)
+        excluded = globs.matches(self.settings.exclude, path) or is_vector(path)
         return not excluded and not self.is_asset(path) and isinstance(self.file(path), File)
 
     def _is_worth_it(self, path: str) -> bool:
@@ -288,7 +288,7 @@ class Look(NamedTuple):
         exclude = self.settings.exclude
         if (image.get("data-sitecodec") or "").lower() == "off":
             reason = 'data-sitecodec="off"'
-        elif files.matches(exclude, self.page) or files.matches(exclude, path):
+        elif globs.matches(exclude, self.page) or globs.matches(exclude, path):
             reason = "excluded"
         else:
             return False
