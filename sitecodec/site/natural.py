@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, XMLPullParser
 
-from sitecodec.site import files
-
 from sitecodec.encoding import chunks
+from sitecodec.site import files
 
 _HEAD = 1 << 20  # bytes
 _KNOWN = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"RIFF", b"BM")
