@@ -114,6 +114,12 @@ PAGES: dict[str, Callable[[int], bytes]] = {
     "rules and images": lambda n: (
         b"<style>" + b"img{width:1px}" * (n // 28) + b"</style>" + b"<img src=a.png>" * (n // 30)
     ),
+    "panels in each other": again(b"<b class=tab-panel>", before=IMG, after=IMG),
+    "images in hidden parts": again(b"<p hidden>" + IMG),
+    "handlers and images": halves(b"<b onclick=f()></b>", b"<img src=a.png>"),
+    "preloads and images": lambda n: (
+        b"<link rel=preload as=image href=a.png>" * (n // 80) + b"<img src=a.png>" * (n // 32)
+    ),
     "islands and images": halves(b"<div data-reactroot></div>", IMG),
     "programs": filled(b"<script>hydrateRoot(*)</script>" + IMG, b"document,"),
     "a script of functions and spaces": filled(

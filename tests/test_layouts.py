@@ -429,3 +429,39 @@ def test_states_in_nested_lists_match_more(tmp_path: Path) -> None:
     assert [s.selector.exact for s in sheets.parse(deep + "{width:1px}").rules] == [False]
     css = deep + " img{width:100px} img{width:50px}"
     assert [layout.pixels for layout in layouts_of(tmp_path, body, css)] == [100, 100, 50]
+
+
+@pytest.mark.parametrize(
+    ("css", "head"),
+    [
+        ("".join(f'@import "b.css" layer(l{n});' for n in range(200)), ""),
+        (
+            '@import "b.css" screen;' + '@import "a.css";' * 3,
+            "<link rel=stylesheet href=b.css>" * 200,
+        ),
+    ],
+)
+def test_a_sheet_that_is_named_again_and_again_is_bounded(
+    tmp_path: Path, css: str, head: str
+) -> None:
+    (tmp_path / "b.css").write_text("a{width:1px}" * 1000)
+    layout = layout_of(tmp_path, "<img>", css, head)
+    assert layout.why == "more than 100000 rules in style sheets"
+    few = "".join(f'@import "b.css" layer(l{n});' for n in range(20))
+    assert layout_of(tmp_path, "<img>", few).why == ""
+    text = f"<style>{css}</style>{head}<img>".encode()
+    page = Layouts(tmp_path, "/").page("/index.html", text, None)
+    assert sum(map(len, page.styles._buckets.values())) <= 100_000
+
+
+def test_what_handlers_do_is_known_once(tmp_path: Path) -> None:
+    handlers = "".join(f"<b onclick=\"find('#x{n % 9}').parentNode\"></b>" for n in range(99))
+    page = Layouts(tmp_path, "/").page("/index.html", handlers.encode(), None)
+    assert page.scripts.walks == tuple(f"#x{n}" for n in range(9))
+
+
+def test_styles_of_many_pages_are_not_all_kept(tmp_path: Path) -> None:
+    layouts = Layouts(tmp_path, "/")
+    for number in range(100):
+        layouts.page("/index.html", b"<style>img{width:%dpx}</style><img>" % number, None)
+    assert len(layouts._styles) <= 16

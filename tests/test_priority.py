@@ -108,3 +108,18 @@ def test_time_grows_with_the_size() -> None:
     (image,) = html.scan(data).images
     seen = priority.Seen(image, "a.png", 600, 400)
     assert priority.positions(data, [seen]) == [priority.Position(first=False, lazy=True)]
+
+
+def test_panels_in_each_other_and_beside_each_other() -> None:
+    panel = "<div class=tab-panel>"
+    body = (
+        f"<main>{panel}{panel}<img id=a></div>{panel}<img id=b></div></div>"
+        f"{panel}{panel}<img id=c></div></div></main>"
+    )
+    assert order(body) == {"a": "high", "b": "lazy", "c": "lazy"}
+
+
+def test_parts_that_are_in_each_other_hide_all_that_is_in_the_outer() -> None:
+    body = "<main><img id=a><div hidden><p hidden>x</p><img id=b></div><img id=c></main>"
+    assert order(body, a=(600, 40), b=(600, 40), c=(600, 40))["b"] == "lazy"
+    assert order(body, a=(600, 40), b=(600, 40), c=(600, 40))["c"] == "eager"

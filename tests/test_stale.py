@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from sitecodec.page import undo
 from sitecodec.page.splice import splice
 from sitecodec.settings import Settings
-from sitecodec.site import manifest
+from sitecodec.site import manifest, stale
 from sitecodec.site.build import rewrite_site
+from sitecodec.site.findings import Findings
 
 PAGE = """<!doctype html><html><head><title>t</title>
 <style>#hero { background-image: url(i/a.png); color: red }</style></head><body><main>
@@ -156,3 +157,19 @@ def test_only_what_is_known_goes(parts: list[str]) -> None:
     new = splice(data, undo.spans(data, lambda a: "x.png" if a.startswith("o.") else None))
     assert new.count(b"<img") == data.count(b"<img")
     assert new.count(b"<p>") == data.count(b"<p>")
+
+
+def test_a_file_that_a_manifest_names_often_is_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.bin").write_bytes(b"a")
+    read: list[Path] = []
+    whole = stale.digest_of
+    monkeypatch.setattr(stale, "digest_of", lambda place: read.append(place) or whole(place))
+    entries = [manifest.Entry(path, 1, "", (), "0" * 64) for path in ("a.bin", "./a.bin")] * 50
+    (tmp_path / "assets").mkdir()
+    (tmp_path / f"assets/{manifest.NAME}").write_bytes(
+        manifest.dump(manifest.Manifest((*entries,)))
+    )
+    stale.restore(tmp_path, "assets", [], "/", Findings())
+    assert len(read) == 1

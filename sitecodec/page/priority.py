@@ -7,6 +7,7 @@ before it, at a common width, and what is guessed to be just below the first scr
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -74,12 +75,13 @@ class Outline(NamedTuple):
 
 def positions(data: bytes, images: Sequence[Seen]) -> list[Position]:
     """How each of the images of a document is to be loaded; they are in its order."""
-    tops, hidden = outline(data, images)
+    tops, parts = outline(data, images)
+    hidden = _inside((seen.image for seen in images), parts)
     best, most = None, float(LARGE)
     last = -1  # of those that are not to be lazy
     waiting = True
     for number, seen in enumerate(images):
-        if not seen.image.in_content or _is_in(seen.image, hidden):
+        if not seen.image.in_content or seen.image.start in hidden:
             continue
         area, top = _area(seen), tops.get(seen.image.start, 0)
         if top < _SCREEN and (seen.preloaded or area > most):
@@ -92,7 +94,7 @@ def positions(data: bytes, images: Sequence[Seen]) -> list[Position]:
         best = None
     begun = next((n for n, seen in enumerate(images) if seen.image.in_content), len(images))
     return [
-        Position(number == best, number > max(last, begun - 1) or _is_in(seen.image, hidden))
+        Position(number == best, number > max(last, begun - 1) or seen.image.start in hidden)
         for number, seen in enumerate(images)
     ]
 
@@ -142,13 +144,22 @@ def _is_shut(data: bytes, start: int, end: int, name: str, panels: list[int], de
     names = values.get("class", "")
     if not _PANEL.search(names):
         return False
-    first = depth not in panels
-    panels[:] = [other for other in panels if other < depth] + [depth]
+    while panels and panels[-1] > depth:
+        panels.pop()
+    first = not panels or panels[-1] != depth
+    if first:
+        panels.append(depth)
     return not (first or _ACTIVE.search(names))
 
 
-def _is_in(image: Image, parts: Iterable[tuple[int, int]]) -> bool:
-    return any(start <= image.start < end for start, end in parts)
+def _inside(images: Iterable[Image], parts: Iterable[tuple[int, int]]) -> set[int]:
+    """Where those images begin that are in one of the parts, which may be in each other."""
+    starts, ends = [], [0]
+    for start, end in sorted(parts):
+        starts.append(start)
+        ends.append(max(end, ends[-1]))  # of all that begin there or before
+    found = (image.start for image in images)
+    return {at for at in found if at < ends[bisect_right(starts, at)]}
 
 
 def _area(seen: Seen) -> float:

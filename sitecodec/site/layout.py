@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
@@ -34,6 +34,10 @@ _MOST_IMPORTS = 50
 _MOST_SHEETS = 1000
 """The most style sheets of a page. One that is imported several times counts each time."""
 
+_MOST_RULES = 100_000
+"""The most rules of a page's linked and imported style sheets, each counted where it is named."""
+
+_MOST_KEPT = 16
 _VALUE = "?"
 
 
@@ -125,10 +129,10 @@ class Layouts:
         from sitecodec.css import tree
 
         found = tree.tree(data)
-        reading = _Reading(self, base, {}, [], count())
+        reading = _Reading(self, base, {}, [], count(), [_MOST_RULES])
         given = list(reading.sheets(found))
-        scripts = tuple(reading.scripts(found))
-        styles = self._all(given, scripts)
+        scripts = _together(reading.scripts(found))
+        styles = self._all(given, scripts.asks)
         styles.forget()
         strange = next((odd for _, sheet in given for odd in sheet.odd), "")
         unknown = [*reading.unknown, *([f"not understood: {strange}"] if strange else []), ""]
@@ -170,14 +174,15 @@ class Layouts:
 
         self._sheets[key] = sheets.parse(text, key[1])
 
-    def _all(self, given: list[Keyed], scripts: tuple[Script, ...]) -> Styles:
-        asked = tuple(dict.fromkeys(text for script in scripts for text in script.asks))
+    def _all(self, given: list[Keyed], asked: tuple[str, ...]) -> Styles:
         key = (tuple(key for key, _ in given), asked)
         if key not in self._styles:
             from sitecodec.css.selectors import read
             from sitecodec.css.styles import Styles
 
             selectors = (selector for text in asked for selector in read(text))
+            if len(self._styles) >= _MOST_KEPT:  # most sites' pages share them
+                del self._styles[next(iter(self._styles))]
             self._styles[key] = Styles((sheet for _, sheet in given), selectors)
         return self._styles[key]
 
@@ -202,6 +207,9 @@ class _Reading(NamedTuple):
 
     followed: Iterator[int]
     """Numbers the imports of the page."""
+
+    spare: list[int]
+    """How many rules its style sheets may still have."""
 
     def sheets(self, found: Tree) -> Iterator[Keyed]:
         """The style sheets of a page, in their order."""
@@ -252,7 +260,8 @@ class _Reading(NamedTuple):
         if not self.linked[target.path] or target.path in above or len(above) > _MOST_IMPORTS:
             return  # nor does a browser find it
         keyed = self.layouts.sheet(target.path, media)
-        yield from self._with_imports(keyed, self._root + target.path, [*above, target.path])
+        if self._has_room(keyed[1]):
+            yield from self._with_imports(keyed, self._root + target.path, [*above, target.path])
 
     def _with_imports(self, keyed: Keyed, base: str, above: list[str]) -> Iterator[Keyed]:
         # Of equal ones the last decides.
@@ -262,8 +271,35 @@ class _Reading(NamedTuple):
                 self.unknown.append(f"more than {_MOST_SHEETS} imports of style sheets")
                 break
             for key, sheet in self._linked(address, base, "" if always else _VALUE, above):
-                yield ((*key, layer), sheet.within(layer)) if layer else (key, sheet)
+                if not layer:
+                    yield key, sheet
+                elif self._has_room(sheet):
+                    yield (*key, layer), sheet.within(layer)
         yield keyed
+
+    def _has_room(self, sheet: Sheet) -> bool:
+        """Whether there is room for a style sheet; once there is none, the rest is unknown."""
+        size = 1 + len(sheet.rules) + len(sheet.layers) + len(sheet.imports)
+        if size > self.spare[0]:
+            self.unknown.append(f"more than {_MOST_RULES} rules in style sheets")
+            self.spare[0] = 0
+            return False
+        self.spare[0] -= size
+        return True
+
+
+def _together(found: Iterable[Script]) -> Script:
+    """The effects of several scripts."""
+    from sitecodec.site.scripts import Script
+
+    asks: dict[str, None] = {}
+    walks: dict[str, None] = {}
+    measures = False
+    for script in found:
+        asks |= dict.fromkeys(script.asks)
+        walks |= dict.fromkeys(script.walks)
+        measures = measures or script.measures
+    return Script(tuple(asks), tuple(walks), measures)
 
 
 def _is_sheet(link: Element) -> bool:

@@ -36,7 +36,9 @@ class PageLayout(NamedTuple):
 
     tree: Tree
     styles: Styles
-    scripts: tuple[Script, ...]
+    scripts: Script
+    """What all its scripts do together."""
+
     unknown: str
     """The style sheet that could not be read; '' if there is none."""
 
@@ -68,7 +70,7 @@ class PageLayout(NamedTuple):
         names = {"width": _VALUE, "height": _VALUE, "data-sitecodec": _VALUE}
         sized = not self.unknown and not self._notices(element, names)
         layout = Layout(form, why, natural, unheld, sized, unseen=unseen)
-        if natural is None or self.unknown or any(s.measures for s in self.scripts):
+        if natural is None or self.unknown or self.scripts.measures:
             return layout
         if any(element.get(name) is not None for name in _WATCHED):
             return layout
@@ -113,8 +115,8 @@ class PageLayout(NamedTuple):
 
         if scripts.walks(v for name, v in node.etree_element.attrib.items() if name[:2] == "on"):
             return True
-        asked = {text for script in self.scripts for text in script.walks}
-        return any(s.may_match(node) for text in asked for s in read(text))
+        node.steps.take(len(self.scripts.walks))
+        return any(s.may_match(node) for text in self.scripts.walks for s in read(text))
 
     def _unheld(self, element: Element, node: Node) -> str:
         """Why no space can be reserved for an image of known size; '' if it can.

@@ -24,18 +24,24 @@ def spans(offers: Offers, page: Page, data: bytes, shown: Iterable[Span]) -> Ite
     """The changes to the links of a page, whose images are replaced by the spans in `shown`."""
     if not page.preloads:
         return
-    new = {start: text for start, _, text in shown}
+    shows = _first_tags(page, {start: text for start, _, text in shown})
     for preload in page.preloads:
-        values = _of_tag(page, preload, new) or _of_background(offers, page, preload)
+        known = [shows[path] for path in preload.paths if path in shows]
+        of_tag = min(known, key=lambda found: found[0])[1] if known else {}
+        values = of_tag or _of_background(offers, page, preload)
         if values:
             tag = preload.tag
             yield tag.start, tag.end, _link(data, tag, values)
 
 
-def is_preloaded(page: Page, item: Use | Own) -> bool:
-    """Whether a link loads an image early, so that its author takes it to be seen first."""
-    paths = {path for preload in page.preloads for path in preload.paths}
-    return bool(paths) and not paths.isdisjoint(_paths(item))
+def paths(page: Page) -> frozenset[str]:
+    """What links load early."""
+    return frozenset(path for preload in page.preloads for path in preload.paths)
+
+
+def is_preloaded(early: frozenset[str], item: Use | Own) -> bool:
+    """Whether links load an image early, so that its author takes it to be seen first."""
+    return bool(early) and not early.isdisjoint(_paths(item))
 
 
 def _paths(item: Use | Own) -> Iterator[str]:
@@ -46,23 +52,29 @@ def _paths(item: Use | Own) -> Iterator[str]:
         yield from (candidate.target.path for candidate in candidates)
 
 
-def _of_tag(page: Page, preload: Preload, new: Mapping[int, bytes]) -> dict[str, str]:
-    """The attributes that load what the first tag loads which shows the image."""
+def _first_tags(page: Page, new: Mapping[int, bytes]) -> dict[str, tuple[int, dict[str, str]]]:
+    """For each path that is loaded early: a number in the order of tags, and the attributes.
+
+    They load what the first tag loads which shows the image.
+    """
+    wanted = paths(page)
+    shows: dict[str, tuple[int, dict[str, str]]] = {}
+    for number, (start, listed) in enumerate(_tags(page)):
+        own = wanted.intersection(listed).difference(shows)
+        if own and start in new and (values := _best(new[start])):
+            shows |= dict.fromkeys(own, (number, values))
+    return shows
+
+
+def _tags(page: Page) -> Iterator[tuple[int, Iterable[str]]]:
+    """Where tags that show images begin, in their order, and the paths of these."""
     found: list[Use | Own] = [*page.uses, *page.pictures]
     for item in sorted(found, key=lambda item: item.image.start):
-        if set(preload.paths).isdisjoint(_paths(item)):
-            continue
-        starts = [item.image.start]
         if isinstance(item, Own):
-            starts = [
-                tag.start
-                for tag, candidates in item.offers
-                if not {c.target.path for c in candidates}.isdisjoint(preload.paths)
-            ]
-        for start in starts:
-            if start in new and (values := _best(new[start])):
-                return values
-    return {}
+            for tag, candidates in item.offers:
+                yield tag.start, (c.target.path for c in candidates)
+        else:
+            yield item.image.start, _paths(item)
 
 
 def _best(markup: bytes) -> dict[str, str]:

@@ -241,11 +241,12 @@ def _order(
     if page.again:  # or it was found then
         return [priority.Position(first=False, lazy=False)] * len(found)
     seen = []
+    early = preloads.paths(page)
     for item, size in zip(found, sizes, strict=True):
         most = min(page.content_width or CONTENT_WIDTH, item.layout.pixels)
         width, height = _shown(item.image, size, most)
         address = item.image.get("src") or ""
-        preloaded = preloads.is_preloaded(page, item)
+        preloaded = preloads.is_preloaded(early, item)
         seen.append(priority.Seen(item.image, address, width, height, preloaded))
     return priority.positions(data, seen)
 

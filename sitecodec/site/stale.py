@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 
 from sitecodec import writing
@@ -29,7 +30,8 @@ def restore(site: Path, folder: str, names: Iterable[str], root: str, findings: 
     Raises SiteError if a page cannot be written.
     """
     old = manifest.read(site, folder)
-    changed = [entry for entry in old.entries if _has_changed(site, entry)]
+    digest = cache(digest_of)  # a manifest may name a file again and again
+    changed = [entry for entry in old.entries if _has_changed(site, entry, digest)]
     if not changed:
         return
     marks = {
@@ -40,7 +42,7 @@ def restore(site: Path, folder: str, names: Iterable[str], root: str, findings: 
     }
     # Images that were left alone have got a width and height all the same.
     sources = {entry.path: entry.path for entry in old.entries} | _sources(site, old)
-    names_left = [_name_of(entry.path) for entry in changed if not entry.files]
+    names_left = {_name_of(entry.path) for entry in changed if not entry.files}
     for name in names:
         place = site / name
         try:
@@ -102,7 +104,7 @@ def _sources(site: Path, old: manifest.Manifest) -> dict[str, str]:
     return {file: paths.pop() for file, paths in found.items() if len(paths) == 1}
 
 
-def _has_changed(site: Path, entry: manifest.Entry) -> bool:
+def _has_changed(site: Path, entry: manifest.Entry, digest: Callable[[Path], str]) -> bool:
     """Whether a source is there and holds something else than it did."""
     file = files.find(site, entry.path)
     if not isinstance(file, File):
@@ -110,7 +112,7 @@ def _has_changed(site: Path, entry: manifest.Entry) -> bool:
     if file.size != entry.bytes or not entry.digest:
         return file.size != entry.bytes
     try:
-        return digest_of(file.real) != entry.digest
+        return digest(file.real) != entry.digest
     except OSError:
         return False
 
