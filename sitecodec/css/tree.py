@@ -95,9 +95,13 @@ class Node(ElementWrapper):  # type: ignore[misc]
     @property
     def ancestors(self) -> tuple[Node, ...]:
         """The elements that it is in, from the root on; selectors go through them in every way."""
-        found: tuple[Node, ...] = ElementWrapper.ancestors.fget(self)
+        found: list[Node] = []
+        parent = self.parent
+        while parent is not None:  # not by recursion, as the library does it: pages may be deep
+            found.append(parent)
+            parent = parent.parent
         self.steps.take(1 + len(found) // 8)
-        return found
+        return tuple(reversed(found))
 
     @property
     def previous_siblings(self) -> tuple[Node, ...]:
