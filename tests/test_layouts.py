@@ -39,6 +39,7 @@ def layout_of(site: Path, body: str, css: str = "", head: str = "") -> Layout:
         ("<p><img><em>x</em></p>", "img+em{display:block}", "img"),
         ("<p><img><b></b><i></i></p>", "img ~ i{color:red}", "img"),
         ("<p><img></p>", "p>:first-child{margin:0}", "img"),
+        ("<p><img><b></b></p>", "img ~ b{color:red}", "img"),
         ("<p><img></p>", "p:has(> img){margin:0}", "img"),
         ("<p><img></p>", "p:has(img){margin:0}", "picture"),
         ("<p><b></b><img></p>", "p>:first-child{margin:0}", "picture"),
@@ -104,6 +105,17 @@ def test_what_is_told_of_it(tmp_path: Path) -> None:
     text = table(summary)
     assert "with a srcset instead of <picture>:\n     1  a selector would miss it" in text
     assert "space reserved for 3 image tags, and not for these:\n     1  x  " in text
+
+
+def test_images_beside_each_other_are_not_all_wrapped_where_one_has_to_stay(
+    tmp_path: Path,
+) -> None:
+    """To `img ~ b` each may go alone, as long as the other is there."""
+    css = "img ~ b{color:red}"
+    found = layouts_of(tmp_path, "<p><img><img><i><b></b></i><b></b></p><p><img><img></p>", css)
+    assert [layout.form for layout in found] == ["img", "img", "picture", "picture"]
+    found = layouts_of(tmp_path, "<p><img><picture><img></picture><b></b></p>", css)
+    assert found[0].form == "img"
 
 
 def test_attributes_that_a_selector_asks_for_are_not_added(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
@@ -32,6 +33,8 @@ PROPERTIES = frozenset(
     " left right inset inset-inline".split()
 )
 """The properties that affect the size at which an image is shown."""
+
+_LATER = re.compile(r"~(?!=)")  # the combinator that one of several siblings can satisfy
 
 Key = tuple[object, ...]
 
@@ -76,11 +79,14 @@ class Styles:
         """The selectors that would see an attribute, or a WRAPPER, of an image."""
         self._matched: dict[Element, list[Placed]] = {}
         self._declared: dict[Element, dict[str, list[_Declared]]] = {}
+        self.together: dict[Element, str] = {}
+        """The selector that sees all images of an element being wrapped at once; '' for none."""
 
     def forget(self) -> None:
         """Forget what was found out of the elements of the page before."""
         self._matched.clear()
         self._declared.clear()
+        self.together.clear()
 
     def matched(self, element: Node) -> list[Placed]:
         """The rules that may match an element, with a declaration that matters."""
@@ -225,11 +231,50 @@ def wrapper_noticed(found: Tree, styles: Styles, element: Element, sources: int)
                 names = {own.name for own in rule.declarations}
                 if not names.isdisjoint(shows) and rule.selector.text not in ("*", ":root *"):
                     return rule.selector.text
-        return why
     finally:
         parent[place] = element
         found.parents[element], found.places[element] = parent, place
         del found.parents[picture], found.places[picture]
+    return why or _all_noticed(found, styles, parent)
+
+
+def _all_noticed(found: Tree, styles: Styles, parent: Element) -> str:
+    """The selector that would match otherwise if all images beside each other were wrapped.
+
+    To `img ~ p` one image may go into a `<picture>` as long as another stays: but not the last.
+    """
+    from sitecodec.css.selectors import WRAPPER
+
+    if parent not in styles.together:
+        seeing = [s for s in styles.seeing.get(WRAPPER, ()) if s.siblings and _LATER.search(s.text)]
+        images = [place for place, child in enumerate(parent) if child.tag == "img"]
+        several = bool(seeing) and len(images) > 1
+        styles.together[parent] = _wrapping(found, seeing, parent, images) if several else ""
+    return styles.together[parent]
+
+
+def _wrapping(found: Tree, seeing: list[Selector], parent: Element, images: list[int]) -> str:
+    """The selector among these that sees the images at some places of a parent being wrapped."""
+    beside = [
+        inner
+        for place, child in enumerate(parent)
+        if place > images[0] and place not in images
+        for inner in child.iter()
+    ]
+
+    def matching() -> _Matches:
+        found.steps.take(len(seeing) * len(beside))
+        nodes = [node(found, element) for element in beside]
+        return {(s.text, n.etree_element): True for s in seeing for n in nodes if s.may_match(n)}
+
+    before, kept = matching(), [parent[place] for place in images]
+    try:
+        for place in images:
+            parent[place] = Element("picture")
+        return _difference(before, matching())
+    finally:
+        for place, image in zip(images, kept, strict=True):
+            parent[place] = image
 
 
 _Matches = dict[tuple[str, Element], bool]
