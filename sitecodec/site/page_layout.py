@@ -86,7 +86,7 @@ class PageLayout(NamedTuple):
 
     def _form(self, element: Element, node: Node) -> tuple[str, str]:
         """The form of an image's markup, and why it is not 'picture'."""
-        from sitecodec.css import styles, tree
+        from sitecodec.css import tree
 
         if tree.is_foreign(self.tree, element):
             return "img", "it is in an SVG or MathML that does not end"
@@ -96,7 +96,7 @@ class PageLayout(NamedTuple):
         why = self.unknown
         if element.get("slot") is not None or "-" in parent.tag:
             why = why or "it belongs to a custom element"
-        if not why and (seen := styles.wrapper_noticed(self.tree, self.styles, element, 2)):
+        if not why and (seen := noticing.wrapper_noticed(self.tree, self.styles, element, 2)):
             why = f"a selector would miss it: {seen}"
         for address in _renamed(element.get("src") or ""):
             if not why and (seen := self._notices(element, {"src": address})):
@@ -150,13 +150,13 @@ class PageLayout(NamedTuple):
 
     def _notices(self, element: Element, changed: dict[str, str]) -> str:
         """The selector that would see that an image had these attributes; '' for none."""
-        from sitecodec.css import styles
+        from sitecodec.css import noticing
 
         for name, value in changed.items():
             if name in _NOT_OVERWRITTEN and element.get(name) is not None:
                 continue
             seeing = self.styles.seeing.get(name, ())
-            if seen := styles.noticed(self.tree, seeing, element, {name: value}):
+            if seen := noticing.noticed(self.tree, seeing, element, {name: value}):
                 return seen
         return ""
 
