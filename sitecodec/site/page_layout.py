@@ -86,7 +86,7 @@ class PageLayout(NamedTuple):
 
     def _form(self, element: Element, node: Node) -> tuple[str, str]:
         """The form of an image's markup, and why it is not 'picture'."""
-        from sitecodec.css import tree
+        from sitecodec.css import noticing, tree
 
         if tree.is_foreign(self.tree, element):
             return "img", "it is in an SVG or MathML that does not end"
