@@ -607,3 +607,21 @@ def test_sizes_without_a_srcset_mean_nothing(site: Path, settings: Settings) -> 
     assert " 60w" not in first
     assert set(re.findall('sizes="([^"]*)"', second)) == {"120px"}
     assert " 60w" in second
+
+
+def test_a_background_keeps_its_payload_when_it_is_built_again(
+    site: Path, settings: Settings
+) -> None:
+    def payloads() -> list[str]:
+        return [name for name in tree(site) if "/a-" in name and name.endswith(".slat")]
+
+    (site / "index.html").write_text("<link rel=stylesheet href=a.css><img src=images/b.png>")
+    (site / "a.css").write_text("p{background:url(images/a.png)}")
+    always = replace(settings, browser="always")
+    rewrite_site(site, always)
+    first = tree(site)
+    assert payloads()
+    rewrite_site(site, always)
+    assert tree(site) == first
+    rewrite_site(site, replace(settings, browser="never"))
+    assert not payloads()

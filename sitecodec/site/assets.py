@@ -162,8 +162,14 @@ def _text(place: Path) -> bytes:
     return data
 
 
-def sweep(site: Path, folder: str, pages: Iterable[str], written: set[str]) -> int:
-    """Remove encoded files of earlier builds that no page names any more; returns how many."""
+def sweep(
+    site: Path, folder: str, pages: Iterable[str], written: set[str], *, payloads: bool
+) -> int:
+    """Remove encoded files of earlier builds that no page names any more; returns how many.
+
+    With `payloads`, one stays while another file of its picture and width is named: style sheets
+    name no payload, and the service worker finds it by that file's name.
+    """
     assets = site / folder
     stale = [
         assets / name
@@ -180,6 +186,9 @@ def sweep(site: Path, folder: str, pages: Iterable[str], written: set[str]) -> i
         except OSError:
             return 0  # it may name any of them
         named.update(found)
+    if payloads:
+        end = formats.SLAT.suffix.encode()
+        named |= {name.rpartition(b".")[0] + end for name in named}
     removed = 0
     for path in stale:
         match = re.search(pattern, path.name.encode())

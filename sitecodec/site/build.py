@@ -130,7 +130,9 @@ def _rewritten(
     written = {
         p for image in encoded.values() for asset in image.sizes for p in asset.files.values()
     }
-    removed = assets.sweep(site, settings.asset_dir, [*names, *styles], written)
+    removed = assets.sweep(
+        site, settings.asset_dir, [*names, *styles], written, payloads=bool(script)
+    )
     if settings.originals == "drop":
         own = [p for p in encoded if _is_own(files[p], site) and not _in_copy(site, findings, p)]
         for path in assets.unnamed(site, own):
