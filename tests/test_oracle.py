@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from sitecodec.page.html import scan, splice
 
+html5lib = pytest.importorskip("html5lib", reason="html5lib is not installed")
 lolhtml = pytest.importorskip("lolhtml", reason="python-lolhtml is not installed")
 
 
@@ -113,6 +114,7 @@ FOREIGN = st.lists(
 @example(["<svg>", "<img id=?>", "<title/>", "<img id=?>"])
 @example(["<math>", "<mtext>", "<title/>", "<img id=?>"])
 @example(["<img>", "<svg/>", "<title/>", "<img>"])
+@example(["<svg/>", "<![CDATA[", "<img id=?>", "<img id=?>"])
 def test_in_drawings_we_find_no_more_than_lol_html(pieces: list[str]) -> None:
     """Inside svg and math it takes a tree to tell what is text: then we leave images alone."""
     text = "".join(piece.replace("?", str(n)) for n, piece in enumerate(pieces))
@@ -123,5 +125,17 @@ def test_in_drawings_we_find_no_more_than_lol_html(pieces: list[str]) -> None:
         return
     theirs = [dict(attributes).get("id") for attributes in found]
     ours = [image.get("id") for image in scan(data).images]
-    rest = iter(theirs)  # of which ours are some, in order; not all images have an id
-    assert all(i in rest for i in ours)
+    # Of theirs ours are some, in order; not all images have an id. After an empty `<svg/>`,
+    # lol-html still knows CDATA sections, where html5lib and browsers see a comment.
+    assert is_part(ours, theirs) or is_part(ours, by_tree(text))
+
+
+def is_part(some: list[str | None], all_of_them: list[str | None]) -> bool:
+    rest = iter(all_of_them)
+    return all(one in rest for one in some)
+
+
+def by_tree(text: str) -> list[str | None]:
+    """The ids of the images in html5lib's tree."""
+    tree = html5lib.parse(text, namespaceHTMLElements=False)
+    return [element.get("id") for element in tree.iter("img")]

@@ -153,9 +153,9 @@ def _as_good(
 
     The model is trained for the metric that chooses, so that its payloads score more than they
     should. One that the judge finds worse is made again with so much more quality as it lacks, as
-    long as it is worth its bytes.
+    long as it is worth its bytes. What no visitor sees is not asked about.
     """
-    if not payload.reached or not found.encoded:
+    if not payload.reached or not found.encoded or not codec.family.browser_decodable:
         return payload
     with metrics.judged_against(task.source) as judged:
         theirs = judged(encoders.decode(found.encoded.data))
