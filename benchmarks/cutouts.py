@@ -22,7 +22,8 @@ from sitecodec import engine, metrics
 from sitecodec.codecs import aim, alpha
 from sitecodec.codecs.web import WebCodec
 from sitecodec.encoding import images
-from sitecodec.encoding.conventional import AVIF, Offsets, smallest
+from sitecodec.encoding.conventional import Offsets, smallest
+from sitecodec.encoding.encoders import avif as avif_encoder
 from sitecodec.encoding.task import Task
 from sitecodec.encoding.trials import measured
 from sitecodec.errors import SettingsError
@@ -65,7 +66,7 @@ def sizes(pixels: Pixels, target: float) -> tuple[float, float]:
         def level(data: bytes) -> float:
             return task.level(measured(data, score(codec.decode(data))))
 
-        avif = smallest(task, math.inf, Offsets(), AVIF).encoded
+        avif = smallest(task, math.inf, Offsets(), avif_encoder("4:2:0", 6)).encoded
         try:
             payload = float(len(aim.for_score(encode, level, target, step=100)))
         except SettingsError:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from sitecodec.codecs.web import WebCodec
 from sitecodec.encoding import images
-from sitecodec.encoding.jobs import Job, Outcome, run
+from sitecodec.encoding.jobs import Job, Outcome, encode_images
 from sitecodec.errors import SitecodecError
 from sitecodec.settings import Settings
 from sitecodec.store import Store
@@ -87,7 +87,7 @@ def count_encodes() -> None:
 def warm_up(paths: list[Path]) -> None:
     """Imports and compilations are not what is measured."""
     smallest = min(paths, key=lambda path: path.stat().st_size)
-    list(run([Job(smallest, Settings(min_bytes=0))], None, None))
+    list(encode_images([Job(smallest, Settings(min_bytes=0))], None, None))
 
 
 Row = tuple[float, int, float, Counter[str]]
@@ -116,7 +116,7 @@ def measured(path: Path, settings: Settings, store: Store | None) -> Row | None:
     """Megapixels of all widths, their number, CPU seconds and encodes; None if left alone."""
     counts.clear()
     start = time.process_time()
-    ((_, outcome),) = run([Job(path, settings)], None, store)
+    ((_, outcome),) = encode_images([Job(path, settings)], None, store)
     seconds = time.process_time() - start
     if isinstance(outcome, SitecodecError) or not outcome.width or not counts:
         return None

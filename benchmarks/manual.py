@@ -20,7 +20,7 @@ from pathlib import Path
 
 from sitecodec import codecs, metrics
 from sitecodec.encoding import images, sources
-from sitecodec.encoding.jobs import Job, Outcome, Variant, by_width, run
+from sitecodec.encoding.jobs import Job, Outcome, Variant, by_width, encode_images
 from sitecodec.errors import SitecodecError
 from sitecodec.settings import Settings, quality_of
 from sitecodec.site.encoded import with_widths
@@ -46,7 +46,7 @@ def main() -> int:
     left: Counter[str] = Counter()
     for path in paths:
         began = time.process_time()
-        ((_, outcome),) = run([Job(path, settings)], None, store)
+        ((_, outcome),) = encode_images([Job(path, settings)], None, store)
         seconds[path] = time.process_time() - began
         if isinstance(outcome, SitecodecError):
             left["error"] += 1
