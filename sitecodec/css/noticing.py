@@ -87,10 +87,11 @@ def _all_noticed(found: Tree, styles: Styles, parent: Element) -> str:
 
 def _wrapping(found: Tree, seeing: list[Selector], parent: Element, images: list[int]) -> str:
     """The selector among these that sees the images at some places of a parent being wrapped."""
+    wrapped = frozenset(images)
     beside = [
         inner
         for place, child in enumerate(parent)
-        if place > images[0] and place not in images
+        if place > images[0] and place not in wrapped
         for inner in child.iter()
     ]
 

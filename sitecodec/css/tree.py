@@ -45,7 +45,7 @@ _DEEPEST = 512  # elements in each other, as in Chromium: what is deeper stands 
 
 
 _LEAST_STEPS = 1_000_000
-_STEPS_PER_ELEMENT = 500
+_STEPS_PER_ELEMENT = 10
 
 
 class TooMuchError(Exception):
@@ -89,6 +89,7 @@ class Node(ElementWrapper):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **values: Any) -> None:  # noqa: ANN401 - of the library
         super().__init__(*args, **values)
+        self._previous_siblings: tuple[Node, ...] | None = None
         self.steps: Steps = Steps() if self.parent is None else self.parent.steps
         self.steps.take(1)
 
@@ -105,10 +106,15 @@ class Node(ElementWrapper):  # type: ignore[misc]
 
     @property
     def previous_siblings(self) -> tuple[Node, ...]:
-        """The siblings before it."""
-        found: tuple[Node, ...] = ElementWrapper.previous_siblings.fget(self)
-        self.steps.take(1 + len(found) // 8)
-        return found
+        """The siblings before it; made once, and not by recursion as the library does it."""
+        self.steps.take(1 + self.index // 8)
+        if self._previous_siblings is None:
+            siblings, parent = self.etree_siblings, self.parent
+            self._previous_siblings = tuple(
+                Node(siblings[place], parent, place, None, in_html_document=True)
+                for place in range(self.index)
+            )
+        return self._previous_siblings
 
     @property
     def etree_children(self) -> Element:
