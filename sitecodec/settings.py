@@ -154,7 +154,15 @@ class Settings:
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise SettingsError(f"{name} must be between {low} and {high}, not {value}")
+        raise SettingsError(f"{name} must be between {low} and {high}, not {_said(value)}")
+
+
+def _said(value: object) -> str:
+    """A value in a few words."""
+    try:
+        return _short.repr(value)
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        return "a number of thousands of digits"
 
 
 def from_mapping(values: Mapping[str, Any], base: Path) -> Settings:
@@ -165,9 +173,7 @@ def from_mapping(values: Mapping[str, Any], base: Path) -> Settings:
     known = {field.name for field in fields(Settings)}
     for name in values:
         if name not in known:
-            raise SettingsError(
-                f"unknown setting {_short.repr(name)}; known: {', '.join(sorted(known))}"
-            )
+            raise SettingsError(f"unknown setting {_said(name)}; known: {', '.join(sorted(known))}")
     return replace(
         Settings(store=base / Settings.store),
         **{name: _coerce(name, value, base) for name, value in values.items()},
@@ -276,5 +282,5 @@ def _coerce(name: str, value: Any, base: Path) -> Any:  # noqa: ANN401 - plain c
     else:
         wanted, ok = "text", isinstance(value, str)
     if not ok:
-        raise SettingsError(f"{name} must be {wanted}, not {_short.repr(value)}")
+        raise SettingsError(f"{name} must be {wanted}, not {_said(value)}")
     return value

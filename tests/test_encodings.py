@@ -100,6 +100,20 @@ def test_the_encoding_stays_where_browsers_look_for_it(site: Path, first: str, m
     assert build(site, new)[0] == new
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<p style="background:url(a.png)">x</p><img src=a.png><meta charset=utf-8>',
+        "<style>.q{background:url(a.png)}</style><img src=a.png><meta charset=utf-8>",
+    ],
+)
+def test_an_encoding_is_not_moved_into_a_tag_or_a_style_sheet(site: Path, text: str) -> None:
+    new, _ = build(site, text.encode())
+    assert b"<p <meta" not in new
+    assert b"<style><meta" not in new
+    assert new.count(b"<meta charset=utf-8>") == 1
+
+
 def test_an_encoding_that_stays_in_reach_is_not_moved() -> None:
     meta = b'<meta charset="utf-8">'
     data = b"<head><link>" + meta + b"</head>"

@@ -110,18 +110,32 @@ def test_htaccess(site):
         ("netlify.toml", "[[headers]]"),
         (".htaccess", '<FilesMatch "(">\nHeader set X-A b\n</FilesMatch>'),
         ("_headers", "\x00\x00"),
+        ("netlify.toml", ".".join("a" * 100) + " = 1"),
+        (".htaccess", '<FilesMatch "a{99999999999999999999}">\nHeader set X y\n</FilesMatch>'),
+        ("vercel.json", '{"headers": [{"source": "/(.*)", "headers": [{"key": 5, "value": 7}]}]}'),
+        ("vercel.json", '{"headers": [{"source": "/(a{99999999999999999999})", "headers": []}]}'),
     ],
 )
 def test_broken_files_are_their_host_s_matter(site, name, text):
     (site / name).write_text(text)
     (site / "_headers").write_text("/*\n  X-B: b\n")
-    assert [rule.name for rule in host_rules.read(site) if rule.name == "X-B"] == ["X-B"]
+    rules = host_rules.read(site)
+    assert [rule.name for rule in rules if rule.name == "X-B"] == ["X-B"]
+    assert host_rules.values(rules, "/a.js", "x-b")
 
 
 def test_wildcards_without_end(site):
-    (site / "_headers").write_text("/*" + "a*" * 60 + "b\n  X-A: one\n")
+    (site / "_headers").write_text("/*" + "a*" * 15 + "b\n  X-A: one\n")
     assert found(site, "/" + "a" * 200) == []
     assert found(site, "/" + "a" * 200 + "b") == ["one"]
+
+
+def test_wildcards_beside_each_other_are_one_and_many_are_taken_to_match(site):
+    (site / "_headers").write_text(
+        "/" + "*" * 400 + "b\n  X-A: one\n/" + "*a" * 30 + "\n  X-A: two\n"
+    )
+    assert found(site, "/xb") == ["one", "two"]
+    assert found(site, "/xa") == ["two"]
 
 
 def test_repetition_in_repetition(site):

@@ -202,6 +202,19 @@ def test_what_is_no_picture_of_a_browser_has_no_size(tmp_path: Path) -> None:
     assert files.pixels(place) == (5, 7)
 
 
+def test_an_svg_with_entities_has_no_size(tmp_path: Path) -> None:
+    place = tmp_path / "a.svg"
+    entity = '<!DOCTYPE svg [<!ENTITY a "' + "1" * 300_000 + '">]>'
+    place.write_text(f'{entity}<svg xmlns="http://www.w3.org/2000/svg" width="&a;" height="3"/>')
+    assert natural.size(place) is None
+
+
+def test_a_compressed_file_of_too_much_names_everything(site: Path) -> None:
+    (site / "x.txt.gz").write_bytes(gzip.compress(bytes(1 << 25)))
+    build(site, originals="drop")
+    assert (site / "a.png").is_file()
+
+
 def test_pages_with_compressed_copies_are_named_and_keep_what_these_name(site: Path) -> None:
     (site / "b.png").write_bytes((site / "a.png").read_bytes())
     (site / "c.png").write_bytes((site / "a.png").read_bytes())

@@ -85,6 +85,9 @@ def test_templates_may_be_none():
     ("name", "value"),
     [
         ("quality", -1),
+        pytest.param("quality", 10**5000, id="quality of thousands of digits"),
+        pytest.param("widths", [10**5000], id="widths of thousands of digits"),
+        pytest.param("asset_dir", 10**5000, id="asset_dir of thousands of digits"),
         ("quality", 100.5),
         ("quality", float("nan")),
         ("quality", "best"),

@@ -18,6 +18,10 @@ _WRITTEN_OUT = 8
 """How much longer than the sheet all selectors of nested rules may be: `& &` doubles them."""
 
 
+_MOST_WRITTEN_OUT = 500_000
+"""And how long at most: a character costs about as much as a hundred of the sheet."""
+
+
 class Declaration(NamedTuple):
     """A declaration; `value` is lower case, with single spaces."""
 
@@ -82,6 +86,11 @@ class _TooLongError(Exception):
     """Nested rules whose selectors multiply each other."""
 
 
+def _written_out(length: int) -> int:
+    """The characters that all selectors of nested rules may have in a sheet of that length."""
+    return min(_LEAST_WRITTEN_OUT + _WRITTEN_OUT * length, _MOST_WRITTEN_OUT)
+
+
 def _spend(found: _Found, characters: int) -> None:
     """Write out selectors of nested rules. Raises _TooLongError."""
     found.spare[0] -= characters
@@ -91,7 +100,7 @@ def _spend(found: _Found, characters: int) -> None:
 
 def parse(text: str, media: str = "") -> Sheet:
     """Read a style sheet that holds for `media`. Never fails."""
-    found = _Found([], [], {}, [], [_LEAST_WRITTEN_OUT + _WRITTEN_OUT * len(text)])
+    found = _Found([], [], {}, [], [_written_out(len(text))])
     tokens = tinycss2.parse_stylesheet(text, skip_comments=True, skip_whitespace=True)
     _read(tokens, _Place(_is_always(media), None, "", 0), found)
     return Sheet(tuple(found.rules), tuple(found.imports), tuple(found.layers), tuple(found.odd))

@@ -41,6 +41,10 @@ Span: TypeAlias = tuple[int, int, bytes]
 """A replacement of the bytes from one offset to another."""
 
 
+# The beginnings of what we put in the place of an element, or between two.
+_ELEMENTS = (b"<link", b"<style", b"<script", b"<picture", b"<img", b"<source")
+
+
 class _Declared(NamedTuple):
     """The `<meta>` that names a document's encoding, at bytes `start:end`."""
 
@@ -102,6 +106,8 @@ def kept_early(data: bytes, spans: list[Span]) -> list[Span]:
     if meta.end + added <= _WINDOW:
         return spans
     start, end, new = before
+    if not new.startswith(_ELEMENTS):  # but in the middle of a tag, or of a style sheet
+        return spans
     moved = data[meta.start : meta.end] + new
     left = [span for span in spans if span is not before]
     return [(start, end, moved), *left, (meta.start, meta.end, b"")]

@@ -14,7 +14,7 @@ from sitecodec.reasons import Reason
 _SCHEME = r"([a-zA-Z][a-zA-Z0-9+.-]*):"
 _STRIPPED = "".join(map(chr, range(0x21)))
 _REMOVED = str.maketrans("", "", "\t\n\r")
-_LONGEST_BASE = 4096  # longer than any path in a file system
+_LONGEST_BASE = 1000  # each reference of the page would be as long
 
 
 class Target(NamedTuple):

@@ -13,9 +13,11 @@ from typing import NamedTuple
 
 from sitecodec import formats, writing
 from sitecodec.encoding import jobs
-from sitecodec.folders import MOST_BYTES
 from sitecodec.payload import is_flat
 from sitecodec.site import files, manifest
+
+_MOST_UNPACKED = 1 << 24
+"""Bytes that a compressed file may hold; one of more counts as naming everything."""
 
 _BINARY = frozenset(
     f".{suffix}"
@@ -154,10 +156,10 @@ def _text(place: Path) -> bytes:
 
     with gzip.open(place) as stream:
         try:
-            data = stream.read(MOST_BYTES + 1)
+            data = stream.read(_MOST_UNPACKED + 1)
         except (gzip.BadGzipFile, EOFError, zlib.error):
             return b""
-    if len(data) > MOST_BYTES:
+    if len(data) > _MOST_UNPACKED:
         raise OSError(errno.EFBIG, "file too large")
     return data
 

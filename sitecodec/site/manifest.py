@@ -89,6 +89,7 @@ def _path(value: object) -> str:
     """A site path: what leaves the site is none. A page's URL may stand in its place."""
     if not isinstance(value, str) or len(value) > _LONGEST or "\0" in value:
         raise ValueError("not a path")
+    os.fsencode(value)  # or it is no name of a file
     parts = value.replace(os.sep, "/").split("/")
     if not parts[0] or ".." in parts:
         raise ValueError("not a path in the site")

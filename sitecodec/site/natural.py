@@ -119,6 +119,8 @@ def _vector(head: bytes) -> tuple[int, int] | None:
     """The size that an SVG says itself, in whole pixels: by its root, never by what is in it."""
     if head.startswith(b"\x1f\x8b"):
         head = zlib.decompressobj(wbits=31).decompress(head, _HEAD)
+    if b"<!ENTITY" in head[: head.find(b"<svg")]:
+        return None  # a few bytes may stand for as many as there is memory
     parser: XMLPullParser[Any] = XMLPullParser(["start"])
     parser.feed(head[: head.find(b"<svg") + 65_536])
     event: Any = next(iter(parser.read_events()), None)

@@ -28,6 +28,7 @@ _MOST_RULES = 1000
 """The most rules of a file whose paths are compared. Those after them are taken to apply."""
 
 _MOST_NESTED = 20
+_DOTTED = re.compile(r"(?:[\w\"'-]++\s*+\.\s*+){50}")
 _LONGEST = 500
 
 
@@ -60,9 +61,13 @@ def read(site: Path) -> list[Rule]:
     for _, name, text in texts(site):
         try:
             for number, (applies, key, value) in enumerate(_PARSERS[name](text)):
+                if not isinstance(key, str) or not isinstance(value, str):
+                    continue
                 compared = applies if number < _MOST_RULES else patterns.everything
                 rules.append(Rule(name, compared, key, value))
-        except (ValueError, TypeError, AttributeError, KeyError, RecursionError, re.error):
+        except (ArithmeticError, ValueError, TypeError, AttributeError, LookupError):
+            continue  # broken: its host says so
+        except (RecursionError, re.error):
             continue  # broken: its host says so
     return rules
 
@@ -90,6 +95,8 @@ def _headers(text: str) -> _Parsed:
 
 
 def _netlify(text: str) -> _Parsed:
+    if _DOTTED.search(text):
+        return  # the library takes a time that grows with the square of such a key
     for entry in tomllib.loads(text).get("headers", []):
         for name, value in entry["values"].items():
             yield _splats(entry["for"]), name, " ".join(str(value).split())

@@ -15,6 +15,7 @@ _LONGEST = 500  # characters of a pattern
 _MOST_STATES = 1000
 _MOST_STEPS = 10_000  # of one path
 _MOST_NESTED = 20
+_MOST_WILD = 20  # wildcards of a pattern
 _MOST_COPIES = 100
 _TOKEN = re.compile(
     r"\(\?P?<\w++>|\(\?[:=!]|[()|*+?^$]|\{\d{1,3}+(?:,\d{0,3}+)?+\}|\[\^?+\]?+(?:[^\]\\]|\\.)*+\]"
@@ -56,10 +57,14 @@ def everything(_: str) -> bool:
 
 def wildcards(parts: Sequence[str]) -> Applies:
     """Match paths of these parts: '*' is anything, ':…' is what slashes enclose, or a text."""
+    short: list[str] = []
+    for part in parts:
+        if part and not (part == "*" and short[-1:] == ["*"]):
+            short.append(part)
 
     def applies(path: str) -> bool:
         places = {0}
-        for part in parts:
+        for part in short:
             if part == "*":
                 places = set(range(min(places), len(path) + 1))
             elif part.startswith(":"):
@@ -70,7 +75,8 @@ def wildcards(parts: Sequence[str]) -> Applies:
                 return False
         return len(path) in places
 
-    return applies if sum(map(len, parts)) <= _LONGEST else everything
+    wild = sum(part[0] in "*:" for part in short)
+    return applies if wild <= _MOST_WILD and sum(map(len, parts)) <= _LONGEST else everything
 
 
 def _in_segment(path: str, places: set[int]) -> set[int]:
