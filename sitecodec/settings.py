@@ -23,6 +23,8 @@ REFINING = 5
 """The least effort at which latents are refined."""
 
 _MOST_KEYS = 10_000
+_MOST_DOTS = 10_000
+
 _short = Repr()  # of a value that YAML's aliases make a billion others of
 _short.maxlevel, _short.maxstring, _short.maxother = 3, 200, 200
 
@@ -218,6 +220,8 @@ def _values(path: Path) -> Mapping[str, Any]:
             return _of_plugin(path, text)
         import tomllib  # 2 ms that the plugin need not pay for
 
+        if text.count(".") > _MOST_DOTS:  # of a dotted key the library is slow and large
+            raise ValueError("too many dots for a file of settings")
         return tomllib.loads(text)
     except FileNotFoundError:
         return {}

@@ -8,6 +8,8 @@ import re
 
 import pytest
 
+from sitecodec.site import layout
+from sitecodec.site.layout import Layouts
 from sitecodec.visitors import host_rules, patterns
 
 
@@ -170,3 +172,12 @@ def test_patterns_match_as_in_python(pattern, whole):
         for signs in itertools.product("abc.", repeat=size):
             path = "".join(signs)
             assert applies(path) == (looks(path) is not None), path
+
+
+def test_a_page_is_compared_with_so_many_policies_and_takes_the_rest_for_its_own(tmp_path):
+    rules = "".join(f"/{n}.html\n  Content-Security-Policy: p{n}\n" for n in range(100))
+    (tmp_path / "_headers").write_text(rules)
+    found = Layouts(tmp_path, "/").policies("5.html")
+    assert "p5" in found
+    assert "p6" not in found
+    assert len(found) == 1 + 100 - layout._MOST_POLICIES

@@ -237,3 +237,9 @@ def test_values_that_aliases_make_a_billion_of_are_one_line(tmp_path: Path) -> N
     (tmp_path / "mkdocs.yml").write_text("\n".join(merges))
     with pytest.raises(SettingsError, match=r"too many keys|has no plugin"):  # by PyYAML's version
         settings.load(tmp_path / "mkdocs.yml")
+
+
+def test_a_key_of_thousands_of_parts_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "sitecodec.toml").write_text(".".join("a" * 20_000) + " = 1")
+    with pytest.raises(SettingsError, match="too many dots"):
+        settings.load(tmp_path / "sitecodec.toml")

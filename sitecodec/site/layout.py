@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _HARMLESS = re.compile(r"font|katex|mathjax|highlight|prism|pygments|icons?\b", re.IGNORECASE)
 _HEADERS = "/headers"
 _SECURITY = "content-security-policy"
+_MOST_POLICIES = 30
+"""Policies in the configuration for a host that each page is compared with. Others hold for all."""
+
 _MOST_SCRIPT = 1_000_000
 _MOST_IMPORTS = 50
 _MOST_SHEETS = 1000
@@ -69,13 +72,12 @@ class Layouts:
             return []
         from sitecodec.visitors import host_rules
 
-        rules = [r for r in self._rules if r.name.lower() == _SECURITY]
         places = {
             f"/{name}",
             f"/{name.removesuffix('index.html')}",
             f"/{name.removesuffix('.html')}",
         }
-        found = (host_rules.values(rules, place, _SECURITY) for place in sorted(places))
+        found = (host_rules.values(self._policies, place, _SECURITY) for place in sorted(places))
         return list(dict.fromkeys(value for values in found for _, value in values))
 
     def headers(self) -> dict[str, str]:
@@ -105,10 +107,12 @@ class Layouts:
         return hashlib.sha256(repr(texts).encode()).hexdigest() if texts else ""
 
     @cached_property
-    def _rules(self) -> list[Rule]:
-        from sitecodec.visitors import host_rules
+    def _policies(self) -> list[Rule]:
+        from sitecodec.visitors import host_rules, patterns
 
-        return host_rules.read(self.site)
+        found = [r for r in host_rules.read(self.site) if r.name.lower() == _SECURITY]
+        compared, rest = found[:_MOST_POLICIES], found[_MOST_POLICIES:]
+        return compared + [replace(rule, applies=patterns.everything) for rule in rest]
 
     def natural(self, path: str) -> tuple[int, int] | None:
         """Width and height that browsers give an image of the site; None if they are not known."""
