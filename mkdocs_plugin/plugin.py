@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -33,6 +34,13 @@ if TYPE_CHECKING:
 log = logging.getLogger("mkdocs.plugins.sitecodec")
 
 _IMAGES = picture_suffixes()
+_LONG_REFERENCE = re.compile(r"&#(?:([xX])([0-9a-fA-F]{1000,}+)|([0-9]{1000,}+));?")
+
+
+def _shortened(reference: re.Match[str]) -> str:
+    """The same character as browsers read it: of what is no character, the replacement."""
+    digits = (reference[2] or reference[3]).lstrip("0")
+    return f"&#{reference[1] or ''}{digits or '0'};" if len(digits) < 8 else "&#xFFFD;"
 
 
 class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-call]
@@ -104,6 +112,11 @@ class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-c
                         "is a link that leaves the project; replace it by a copy"
                     )
         return files
+
+    @event_priority(100)
+    def on_page_markdown(self, markdown: str, **_: object) -> str:
+        """Shorten character references of thousands of digits, which stop Python-Markdown."""
+        return _LONG_REFERENCE.sub(_shortened, markdown) if "&#" in markdown else markdown
 
     # After every plugin that adds or changes pages, before those that pack up the site.
     @event_priority(-75)

@@ -397,3 +397,13 @@ def test_the_layout_does_not_move(docs: Path, store: Path, make: Any, tmp_path: 
         boxes.append(json.loads(found[1]))
     assert boxes[1] == boxes[0]
     assert len(boxes[0]) >= 10
+
+
+def test_a_character_of_thousands_of_digits_stops_nothing(docs: Path, store: Path) -> None:
+    """Python-Markdown ends in a traceback; browsers show a character."""
+    zeros, ones = "0" * 4400, "1" * 4400
+    (docs / "index.md").write_text(
+        f'# x\n\n<p title="&#{zeros}65;&#{ones};&#x{zeros}41;">x</p>\n\nA &#{ones}; b\n'
+    )
+    page = (built(docs, store) / "index.html").read_text()
+    assert 'title="&#65;&#xFFFD;&#x41;"' in page
