@@ -63,7 +63,12 @@ def width_of(value: str, room: Bound) -> Bound:
         return room.share(number / 100)
     if unit == "vw":
         return Bound(number / 100, math.inf)
-    return fixed(number * (EM if unit in ("rem", "em") else 1))
+    return fixed(pixels_of(match))
+
+
+def pixels_of(length: re.Match[str]) -> float:
+    """The most CSS pixels of a match of LENGTH whose unit is a fixed one."""
+    return abs(float(length[1])) * (EM if length[2] in ("rem", "em") else 1)
 
 
 def fixed(pixels: float) -> Bound:

@@ -14,6 +14,7 @@ from sitecodec.css.bounds import (
     UNBOUND,
     Bound,
     fixed,
+    pixels_of,
     width_of,
 )
 from sitecodec.css.styles import Styles
@@ -131,7 +132,7 @@ def _pixels(value: str) -> float | None:
     match = LENGTH.fullmatch(value)
     if not match or match[2] in ("%", "vw") or (not match[2] and float(match[1])):
         return None
-    return abs(float(match[1])) * (EM if match[2] in ("rem", "em") else 1)
+    return pixels_of(match)
 
 
 def _inside(styles: Styles, element: Node, outer: Bound) -> Bound:

@@ -5,7 +5,17 @@ from __future__ import annotations
 import math
 import re
 
-from sitecodec.css.bounds import AUTO, EM, FREE, LENGTH, NARROW, NOTHING, Bound, fixed, width_of
+from sitecodec.css.bounds import (
+    AUTO,
+    FREE,
+    LENGTH,
+    NARROW,
+    NOTHING,
+    Bound,
+    fixed,
+    pixels_of,
+    width_of,
+)
 from sitecodec.css.rooms import boxes_around, container, is_scaled, limit
 from sitecodec.css.styles import Styles
 from sitecodec.css.tree import Node
@@ -78,7 +88,7 @@ def _by_height(
                 return None
             widest = max(widest, natural[0])
         elif match and match[2] in ("px", "rem", "em", ""):
-            pixels = abs(float(match[1])) * (EM if match[2] in ("rem", "em") else 1)
+            pixels = pixels_of(match)
             widest = max(widest, pixels * ratio)
         else:
             return None
@@ -99,7 +109,7 @@ def _covering(
         match = LENGTH.fullmatch(value)
         if not match or match[2] not in ("px", "rem", "em", ""):
             return None
-        pixels = abs(float(match[1])) * (EM if match[2] in ("rem", "em") else 1)
+        pixels = pixels_of(match)
         bound = bound.or_more(fixed(pixels * ratio))
     part = 1.0
     for value in styles.values(image, "aspect-ratio") - {"", "auto"}:
