@@ -47,10 +47,12 @@ def again(part: bytes, *, before: bytes = b"", after: bytes = b"") -> Callable[[
     return lambda size: before + part * (size // len(part)) + after
 
 
-def halves(first: bytes, second: bytes, *, after: bytes = b"") -> Callable[[int], bytes]:
+def halves(
+    first: bytes, second: bytes, *, before: bytes = b"", after: bytes = b""
+) -> Callable[[int], bytes]:
     """A shape: one part again and again, then the other."""
     return lambda size: (
-        first * (size // 2 // len(first)) + second * (size // 2 // len(second)) + after
+        before + first * (size // 2 // len(first)) + second * (size // 2 // len(second)) + after
     )
 
 
@@ -147,6 +149,32 @@ PAGES: dict[str, Callable[[int], bytes]] = {
     "policies": again(
         b"<meta http-equiv=content-security-policy content=\"img-src 'self'\">", after=IMG
     ),
+    "a long address of the site": halves(
+        b"a", b"/'><img src=a.png>", before=b"<link rel=canonical href='https://x/"
+    ),
+    "scripts that look for many images": lambda n: (
+        b"<script>"
+        + b"".join(
+            b"document.querySelector('%s').src=1;" % (b".b%d," % i * 30 + b"i")
+            for i in range(n // 600)
+        )
+        + b"</script>"
+        + IMG * (n // 30)
+    ),
+    "names of a script": lambda n: (
+        b"<script>" + b"".join(b"a%d.src=1;" % i for i in range(n // 12)) + b"</script>" + IMG
+    ),
+    "handlers": lambda n: b"".join(
+        b"<img src=a.png onclick='%s'>" % (b"a%d=b;a%d.src=1;" % (i, i) * 10)
+        for i in range(n // 200)
+    ),
+    "a script that is named often": lambda n: (
+        b"<script src=a.js></script>" * (n // 52)
+        + b"<script>react.element;"
+        + b"getElementById('abc');" * (n // 44)
+        + b"</script>"
+        + IMG
+    ),
     "an endless policy": filled(
         b"<meta http-equiv=content-security-policy content='*'>" + IMG, b"img-src a;"
     ),
@@ -226,6 +254,18 @@ CONFIGURATIONS: dict[str, Callable[[int], bytes]] = {
     "sections in each other of .htaccess": halves(
         b"<FilesMatch ^([a-z.]+)+X$>\n", b"Header set content-security-policy x\n"
     ),
+    "policies of _headers": lambda n: (
+        b"/*\n" + b"".join(b"  content-security-policy: img-src a%d\n" % i for i in range(n // 42))
+    ),
+    "a key of netlify.toml": filled(b"x.*b = 1", b'"a ".'),
+    "ranges of vercel.json": lambda n: (
+        b'{"headers":[%s]}'
+        % b",".join(
+            b'{"source":"/(?i:%s%d)","headers":[{"key":"content-security-policy","value":"x"}]}'
+            % ("[!-\uffff]".encode() * 80, i)
+            for i in range(n // 560)
+        )
+    ),
     "rules of vercel.json": lambda n: (
         b'{"headers":[%s]}'
         % b",".join(
@@ -247,7 +287,7 @@ READERS: dict[str, Callable[[bytes], object]] = {
     "html": lambda data: (html.scan(data), html.styles(data), html.scripts(data)),
     "owners": lambda data: [
         owners.owner(parts, at)
-        for parts in [owners.owned(data, [data.decode("latin-1")])]
+        for parts in [owners.owned(data, filter(None, [owners.program(data.decode("latin-1"))]))]
         for at in range(0, len(data), 64)
     ],
     "undo": lambda data: undo.spans(data, _source_of),

@@ -5,13 +5,14 @@ docs/settings.md is written from the words below, by `python scripts/reference.p
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from reprlib import Repr
 from typing import Any
 
-from sitecodec import families
+from sitecodec import configuration_text, families
 from sitecodec.calibration import MIN_TILE_SCORE, QUALITIES, QUALITY
 from sitecodec.errors import SettingsError
 from sitecodec.families import Family
@@ -22,8 +23,6 @@ CONFIG_NAMES = ("sitecodec.toml", "mkdocs.yml", "properdocs.yml")
 REFINING = 5
 """The least effort at which latents are refined."""
 
-_MOST_KEYS = 10_000
-_MOST_DOTS = 10_000
 
 _short = Repr()  # of a value that YAML's aliases make a billion others of
 _short.maxlevel, _short.maxstring, _short.maxother = 3, 200, 200
@@ -144,14 +143,24 @@ class Settings:
                 f"browser must be 'auto', 'always' or 'never', not {self.browser!r}"
             )
         for name in ("store", "templates", "asset_dir"):
-            if "\0" in f"{getattr(self, name)}":
-                raise SettingsError(f"{name} holds a NUL, as no folder's name does; write it anew")
+            if not _may_be_path(f"{getattr(self, name)}"):
+                raise SettingsError(
+                    f"{name} has characters that no folder's name has; write it anew"
+                )
         parts = self.asset_dir.split("/")
         if not self.asset_dir or "\\" in self.asset_dir or any(p in ("", ".", "..") for p in parts):
             raise SettingsError(
                 f"asset_dir must be a plain relative folder such as 'assets/sitecodec',"
                 f" not {self.asset_dir!r}"
             )
+
+
+def _may_be_path(text: str) -> bool:
+    """Whether a file system takes it: no NUL is in it, nor half of a pair of UTF-16."""
+    try:
+        return b"\0" not in os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _check_range(name: str, value: float, low: float, high: float) -> None:
@@ -218,14 +227,10 @@ def _values(path: Path) -> Mapping[str, Any]:
         text = path.read_text(encoding="utf-8")
         if path.suffix.lower() in (".yml", ".yaml"):
             return _of_plugin(path, text)
-        import tomllib  # 2 ms that the plugin need not pay for
-
-        if text.count(".") > _MOST_DOTS:  # of a dotted key the library is slow and large
-            raise ValueError("too many dots for a file of settings")
-        return tomllib.loads(text)
+        return configuration_text.toml(text)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         what = " ".join(str(error).split())
         raise SettingsError(f"cannot read {path}: {what}; mend it or name another file") from error
 
@@ -233,24 +238,9 @@ def _values(path: Path) -> Mapping[str, Any]:
 def _of_plugin(path: Path, text: str) -> Mapping[str, Any]:
     """The options under `sitecodec` in the plugins of an mkdocs.yml."""
     try:
-        import yaml  # comes with MkDocs
+        values = configuration_text.yaml(text)
     except ImportError:
         raise SettingsError(f"cannot read {path}: pip install pyyaml, or use a TOML file") from None
-
-    class Loader(yaml.SafeLoader):
-        """MkDocs knows tags such as !ENV and !!python/name: what they mean matters to others."""
-
-        def flatten_mapping(self, node: yaml.MappingNode) -> None:
-            """Put the content of `<<` into a mapping: before PyYAML 6.0.4 ever ten times more."""
-            super().flatten_mapping(node)
-            if len(node.value) > _MOST_KEYS:
-                raise yaml.YAMLError("a mapping of too many keys")
-
-    Loader.add_multi_constructor("", lambda loader, suffix, node: None)
-    try:
-        values = yaml.load(text, Loader)
-    except yaml.YAMLError as error:
-        raise ValueError(error) from error
     plugins = values.get("plugins") if isinstance(values, dict) else None
     for plugin in plugins if isinstance(plugins, (list, dict)) else ():
         options = plugins[plugin] if isinstance(plugins, dict) else None

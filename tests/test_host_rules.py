@@ -112,7 +112,8 @@ def test_htaccess(site):
         ("netlify.toml", "[[headers]]"),
         (".htaccess", '<FilesMatch "(">\nHeader set X-A b\n</FilesMatch>'),
         ("_headers", "\x00\x00"),
-        ("netlify.toml", ".".join("a" * 100) + " = 1"),
+        ("netlify.toml", ".".join("a" * 20_000) + " = 1"),
+        ("netlify.toml", "x." + '"a ".' * 20_000 + "b = 1"),
         (".htaccess", '<FilesMatch "a{99999999999999999999}">\nHeader set X y\n</FilesMatch>'),
         ("vercel.json", '{"headers": [{"source": "/(.*)", "headers": [{"key": 5, "value": 7}]}]}'),
         ("vercel.json", '{"headers": [{"source": "/(a{99999999999999999999})", "headers": []}]}'),
@@ -175,9 +176,22 @@ def test_patterns_match_as_in_python(pattern, whole):
 
 
 def test_a_page_is_compared_with_so_many_policies_and_takes_the_rest_for_its_own(tmp_path):
-    rules = "".join(f"/{n}.html\n  Content-Security-Policy: p{n}\n" for n in range(100))
+    rules = "".join(f"/{n}.html\n  Content-Security-Policy: p{n}\n" for n in range(50))
     (tmp_path / "_headers").write_text(rules)
     found = Layouts(tmp_path, "/").policies("5.html")
     assert "p5" in found
     assert "p6" not in found
-    assert len(found) == 1 + 100 - layout._MOST_POLICIES
+    assert len(found) == 1 + 50 - layout._MOST_POLICIES
+
+
+def test_too_many_policies_for_each_page_to_read_allow_nothing(tmp_path):
+    rules = "/*\n" + "".join(f"  Content-Security-Policy: img-src p{n}\n" for n in range(1000))
+    (tmp_path / "_headers").write_text(rules)
+    found = Layouts(tmp_path, "/").policies("5.html")
+    assert len(found) == layout._MOST_POLICIES + 1
+    assert found[-1] == "default-src 'none'"
+
+
+@pytest.mark.parametrize("range", ["[!-\uffff]", r"[!-\uffff]", r"[\x21-\xff]"])
+def test_ranges_that_take_long_to_compile_are_taken_to_match(range):
+    assert patterns.regular(f"(?i)/{range}", whole=True) is patterns.everything

@@ -234,6 +234,29 @@ def test_json(built):
     assert {i["path"] for i in values["pages"][0]["images"]} == {"a.png", "b.png"}
 
 
+def test_how_tags_are_marked_up(plain, store, tmp_path):
+    style = "<style>p > img { border: 1px solid } .tall { zoom: 1.5 }</style>"
+    images = '<p><img src=a.png alt="" class=tall></p><div><img src=b.png alt=""></div>'
+    (plain / "index.html").write_text(f"<!doctype html><title>t</title>{style}{images}")
+    rewrite_site(plain, Settings(store=store))
+    (entry, other) = manifest.read(plain, FOLDER).entries
+    assert {form.form for form in entry.forms} == {"img", "unheld"}
+    assert {form.form for form in other.forms} == {"picture", "held"}
+    tags = json.loads(run(plain, "--json").output)["tags"]
+    assert (tags["held"], tags["picture"]) == (1, 1)
+    (unheld,), (unwrapped,) = tags["unheld"], tags["unwrapped"]
+    assert unheld["image"] == unwrapped["image"] == "a.png"
+    assert all((unheld["why"], unwrapped["why"]))
+    assert "space is reserved for 1 of 2 encoded image tags" in run(plain).output
+    assert run(plain, "--html", str(tmp_path / "r.html")).exit_code == 0
+    page = (tmp_path / "r.html").read_text()
+    assert "No space is reserved" in page
+    assert "A srcset instead of &lt;picture&gt;" in page
+    # A second build, which reads pages that are marked up already, knows the same.
+    rewrite_site(plain, Settings(store=store))
+    assert manifest.read(plain, FOLDER).entries == (entry, other)
+
+
 class Links(HTMLParser):
     def __init__(self):
         super().__init__()

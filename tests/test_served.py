@@ -39,6 +39,12 @@ def test_the_first_page_tells(tmp_path, canonical, head, path):
     assert served.base_path(tmp_path) == path
 
 
+def test_an_address_that_each_reference_would_be_as_long_as(tmp_path):
+    link = f'<link rel="canonical" href="https://example.org/{"a" * 100_000}/">'
+    (tmp_path / "index.html").write_text(link)
+    assert served.base_path(tmp_path) == "/"
+
+
 def test_without_a_first_page_it_is_the_root(tmp_path):
     assert served.base_path(tmp_path) == "/"
 

@@ -215,12 +215,6 @@ def test_the_manual_has_every_setting_with_its_default_and_words():
         assert shown in (str(default), f"{default:.1f}" if isinstance(default, float) else "")
 
 
-@pytest.mark.parametrize("name", ["store", "templates", "asset_dir"])
-def test_a_folder_s_name_has_no_nul(tmp_path: Path, name: str) -> None:
-    with pytest.raises(SettingsError, match=f"{name} holds a NUL"):
-        settings.from_mapping({name: "a\0b"}, tmp_path)
-
-
 def test_values_that_aliases_make_a_billion_of_are_one_line(tmp_path: Path) -> None:
     lines = ["a: &a [x,x,x,x,x,x,x,x,x]"]
     for above, name in zip("abcdefgh", "bcdefghi", strict=True):
@@ -243,3 +237,19 @@ def test_a_key_of_thousands_of_parts_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "sitecodec.toml").write_text(".".join("a" * 20_000) + " = 1")
     with pytest.raises(SettingsError, match="too many dots"):
         settings.load(tmp_path / "sitecodec.toml")
+
+
+@pytest.mark.parametrize(
+    "value", ["!!bool x", '!!int ""', '!!float ""', "!!timestamp foo", "&a *a"]
+)
+def test_values_that_yaml_cannot_make_are_one_line(tmp_path: Path, value: str) -> None:
+    (tmp_path / "mkdocs.yml").write_text(f"plugins:\n - sitecodec:\n    quality: {value}\n")
+    with pytest.raises(SettingsError, match="cannot read"):
+        settings.load(tmp_path / "mkdocs.yml")
+
+
+@pytest.mark.parametrize("name", ["store", "templates", "asset_dir"])
+@pytest.mark.parametrize("character", ["\0", "\ud800"])
+def test_a_folder_that_no_file_system_can_have(name: str, character: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name} has characters that no folder's name has"):
+        settings.from_mapping({name: f"a{character}b"}, Path())

@@ -94,25 +94,36 @@ class Owned(NamedTuple):
     by: str
 
 
-def program(text: str) -> str:
-    """The framework that a script brings along; '' for none."""
+class Program(NamedTuple):
+    """A framework that a script brings along, and what it takes over."""
+
+    by: str
+    whole: bool
+    """Whether it renders the whole page."""
+
+    ids: tuple[str, ...]
+    """The ids of elements that it looks up."""
+
+
+def program(text: str) -> Program | None:
+    """The framework in a script; None if there is none."""
     found = _PROGRAM.search(text)
-    return _PROGRAMS[found[0]] if found else ""
+    if not found:
+        return None
+    ids = dict.fromkeys(found[1] or found[2] for found in _LOOKS_UP.finditer(text))
+    return Program(_PROGRAMS[found[0]], _WHOLE.search(text) is not None, tuple(ids))
 
 
-def owned(data: bytes, scripts: Iterable[str] = ()) -> tuple[Owned, ...]:
+def owned(data: bytes, programs: Iterable[Program] = ()) -> tuple[Owned, ...]:
     """The parts of a page that frameworks render anew, in order; none begins inside another.
 
-    `scripts` are those that it loads.
+    `programs` are those of the scripts that it loads.
     """
     by_id: dict[str, str] = {}
-    whole = ""
-    for text in scripts:
-        if name := program(text):
-            whole = whole or (name if _WHOLE.search(text) else "")
-            by_id |= {found[1] or found[2]: name for found in _LOOKS_UP.finditer(text)}
-    if whole:
-        return (Owned(0, len(data), whole),)
+    for by, whole, ids in programs:
+        if whole:
+            return (Owned(0, len(data), by),)
+        by_id |= dict.fromkeys(ids, by)
     if not by_id and not _MARKS.search(data):
         return ()
     return _parts(data, _IDS | by_id)

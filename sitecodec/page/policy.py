@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -108,6 +109,7 @@ def _pins(policy: str) -> bool:
     return any(s.startswith(_PARTICULAR[1:4]) for s in _sources(policy, STYLE) or ())
 
 
+@lru_cache(maxsize=64)  # the pages of a site have the same
 def _directives(policy: str) -> dict[str, list[str]]:
     """The directives of a policy; of equal ones the first counts, as the standard says."""
     found: dict[str, list[str]] = {}

@@ -9,6 +9,7 @@ from sitecodec.folders import plain
 from sitecodec.page.urls import site_root
 
 _ROOTED = ("href", "src")
+_LONGEST = 1000  # each reference of a page is resolved against it
 
 
 def address(page: bytes) -> str:
@@ -38,8 +39,8 @@ def base_path(site: Path) -> str:
         return "/"
     named = urlsplit(address(page)).path
     root = site_root(named[: named.rfind("/") + 1])
-    if root == "/":
-        return root
+    if root == "/" or len(root) > _LONGEST:
+        return "/"
     from sitecodec.page.tokens import plain_tags
 
     rooted = [

@@ -48,6 +48,14 @@ _PART = re.compile(
     r"|\[\s*(?P<name>[\w-]+)\s*(?:=\s*[\"']?(?P<value>[^\"'\]]*)[\"']?\s*)?|(?P<odd>::?[\w-]+)"
 )
 _NAME = re.compile(r"[A-Za-z_$][\w$]*$")
+# A name and a value that is given to it. No two parts of these patterns share a run of white space:
+# what fails, fails at once.
+_GIVEN = re.compile(r"(?<![\w$.])([\w$]++)\s*+=(?![=>])\s*+(?=([^;\n]{1,400}))")
+_OF = re.compile(r"(?:const|let|var)\s++([\w$]++)\s++of\s++(?=([^;{\n]{1,400})\))")
+_EACH = re.compile(
+    r"\.(?:forEach|map|each|some|every)\(\s*+(?:function\b\s*+\w*+\s*+)?+\(?+\s*+"
+    r"([\w$]++)(?:\s*+,\s*+([\w$]++))?+"
+)
 _NEAR = 4_000  # characters before, in which a name has been given its value
 _LONGEST = 400  # of an expression
 _DEPTH = 3
@@ -62,7 +70,7 @@ class _Script:
         self.text = text
         self.known: dict[tuple[str, int, int], tuple[str, ...]] = {}
         # A hostile script gives each name the others as values. No author's comes near to this.
-        self.steps = 5000 + len(text) // 5
+        self.steps = 500 + len(text) // 3
 
 
 def selectors(text: str) -> tuple[str, ...]:
@@ -90,6 +98,11 @@ def passes_itself(handler: str) -> bool:
 def may_mean(selector: str, tag: Tag | Image, name: str) -> bool:
     """Whether a selector may match a tag; what it asks of other elements is not looked at."""
     return any_may_mean((selector,), tag, name)
+
+
+def parts_of(selector: str) -> int:
+    """How many comparisons a selector takes for each tag."""
+    return len(_compounds(selector))
 
 
 def any_may_mean(given: Sequence[str], tag: Tag | Image, name: str) -> bool:
@@ -230,33 +243,25 @@ def _named(name: str, script: _Script, position: int, depth: int) -> tuple[str, 
     if script.steps <= 0:
         return (ANY,)
     found: dict[str, None] = {}
-    known = False
-    quoted = re.escape(name)
     start = max(0, position - _NEAR)
-    near = script.text[start:position]
-    # No two parts of these patterns share a run of white space: what fails, fails at once.
-    given = rf"(?<![\w$.]){quoted}\s*+=(?![=>])\s*+([^;\n]{{1,{_LONGEST}}})"
-    of = rf"(?:const|let|var)\s++{quoted}\s++of\s++([^;{{\n]{{1,{_LONGEST}}})\)"
-    values = [match[1] for match in re.finditer(given, near)]
-    script.steps -= 5 + len(values)
-    if values and _NEW.search(values[-1]):
-        return ()  # minified scripts use a name again and again: the nearest value counts
-    for pattern in (given, of):
-        for match in re.finditer(pattern, near):
-            value = match[1]
-            known = True
-            found |= dict.fromkeys(_value(value, script, start + match.start(), depth))
-    begin = (
-        r"\.(?:forEach|map|each|some|every)\(\s*+(?:function\b\s*+\w*+\s*+)?+\(?+\s*+"
-        r"(?:\w++\s*+,\s*+)?"
+    given, of = (
+        [match for match in pattern.finditer(script.text, start, position) if match[1] == name]
+        for pattern in (_GIVEN, _OF)
     )
-    each = rf"{begin}{quoted}\b"
-    for match in re.finditer(each, near):
-        known = True
-        script.steps -= 5
-        before = _before(script.text, start + match.start())
-        found |= dict.fromkeys(_meant(before, script, start + match.start(), depth - 1))
-    if known:
+    each = [
+        match
+        for match in _EACH.finditer(script.text, start, position)
+        if name in (match[1], match[2])
+    ]
+    script.steps -= 10 + len(given) + len(of) + 5 * len(each)
+    if given and _NEW.search(given[-1][2]):
+        return ()  # minified scripts use a name again and again: the nearest value counts
+    for match in (*given, *of):
+        found |= dict.fromkeys(_value(match[2], script, match.start(), depth))
+    for match in each:
+        before = _before(script.text, match.start())
+        found |= dict.fromkeys(_meant(before, script, match.start(), depth - 1))
+    if given or of or each:
         return tuple(found)
     # A name that nothing is given to may be a parameter, or the id of an element.
     return (_ASKED, f"#{name}", f"[name={name}]")

@@ -13,9 +13,11 @@ from sitecodec.encoding import jpegs
 from sitecodec.folders import plain
 from sitecodec.page import markup
 from sitecodec.printing import printable, size_text
+from sitecodec.report import tags
 from sitecodec.report.report import Report, rows
 from sitecodec.settings import Settings
-from sitecodec.site import files, manifest
+from sitecodec.site import files
+from sitecodec.site.manifest import Entry
 from sitecodec.visitors import break_even
 
 TEMPLATE = "report.html.jinja"
@@ -40,24 +42,27 @@ class Compared:
 def render(report: Report, site: Path, settings: Settings) -> bytes:
     """The page, which needs no other file. Raises SettingsError for a bad template."""
     entries = sorted(
-        manifest.read(site, settings.asset_dir).entries,
+        report.entries,
         key=lambda entry: (not entry.files, -entry.bytes),
     )
     images = [_compared(site, entry) for entry in entries[:_MOST_IMAGES]]
     template = markup.load_template(settings.templates, TEMPLATE)
     listed = [(name, [size_text(n) for n in sizes]) for name, sizes in rows(report)]
+    marked = tags.of(report.entries)
     text = template.render(
         report=report,
         rows=listed[:-1],
         total=listed[-1][1],
         worker=break_even.sentence(report.account),
+        tags=marked,
+        tag_sentences=tags.sentences(marked),
         images=images,
         more=max(0, len(entries) - _MOST_IMAGES),
     )
     return text.encode("utf-8", "replace")
 
 
-def _compared(site: Path, entry: manifest.Entry) -> Compared:
+def _compared(site: Path, entry: Entry) -> Compared:
     sizes = [("original", size_text(entry.bytes), "")]
     for file in entry.files:
         label = f"{Path(file.path).suffix[1:]} {file.width}"

@@ -8,6 +8,7 @@ import textwrap
 from dataclasses import asdict
 
 from sitecodec.printing import columns, heading, printable, size_text
+from sitecodec.report import tags
 from sitecodec.report.audits import DEVICES, Finding
 from sitecodec.report.weight import PageReport, Report, Shown, find_payload, measure, parse_budget
 from sitecodec.visitors import break_even
@@ -47,6 +48,7 @@ def as_json(report: Report) -> str:
         "images_needed": account.images_needed,
         "saved_by_visit": round(account.saved_by_visit),
     }
+    values["tags"] = asdict(tags.of(report.entries))
     text = json.dumps(values | {"over_budget": report.over_budget}, indent=1)
     return text.replace("##", "#\\u0023")  # of names, which CI runners take for commands
 
@@ -70,6 +72,8 @@ def table(report: Report, most: int = 20) -> str:
     lines.append(columns(listed[-1][0], map(size_text, listed[-1][1])))
     if report.account.saved:
         lines += textwrap.wrap(f"the worker: {break_even.sentence(report.account)}", 80)
+    for sentence in tags.sentences(tags.of(report.entries)):
+        lines += textwrap.wrap(sentence, 80)
     groups: dict[str, list[Finding]] = {}
     for finding in dict.fromkeys(report.total.findings):
         groups.setdefault(finding.audit, []).append(finding)

@@ -94,6 +94,8 @@ class Report:
     worker: int
     has_model: bool
     over_budget: tuple[str, ...]
+    entries: tuple[manifest.Entry, ...] = ()
+    """The images of the site, by the manifest of its build."""
 
     @cached_property
     def account(self) -> break_even.Account:
@@ -138,7 +140,8 @@ def measure(
         raise SiteError(f"{site} is not a folder; build the site first")
     site = site.resolve()
     root = urls.site_root(served.base_path(site) if base_path is None else base_path)
-    sources = manifest.read(site, asset_dir).by_file()
+    made = manifest.read(site, asset_dir)
+    sources = made.by_file()
     has_worker, has_model = (site / worker.NAME).is_file(), break_even.has_model(site, asset_dir)
 
     def payload_of(file: str) -> int | None:
@@ -167,6 +170,7 @@ def measure(
         worker.shipped(site, asset_dir),
         has_model,
         tuple(_over(pages, limits)),
+        made.entries,
     )
 
 

@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sitecodec import writing
+from sitecodec import formats, writing
 from sitecodec.errors import SiteError
 from sitecodec.page import served, urls
 from sitecodec.printing import printable
 from sitecodec.settings import Settings
 from sitecodec.site import assets, lock, manifest, pages, rows, shipping, stale
 from sitecodec.site.encoded import encode, with_widths
-from sitecodec.site.files import File, compressed
+from sitecodec.site.files import File, compressed, is_there
 from sitecodec.site.findings import Findings, problems
 from sitecodec.site.layout import Layouts
 from sitecodec.site.memory import of_site
@@ -127,8 +127,12 @@ def _rewritten(
         visitor.rewrite(sheet, offers)
     if made:
         memory.keep()
+    # No page names payloads. A page that does without `<picture>` names a part of the others.
     written = {
-        p for image in encoded.values() for asset in image.sizes for p in asset.files.values()
+        asset.files[formats.SLAT.name]
+        for image in encoded.values()
+        for asset in image.sizes
+        if formats.SLAT.name in asset.files
     }
     removed = assets.sweep(
         site, settings.asset_dir, [*names, *styles], written, payloads=bool(script)
@@ -183,14 +187,17 @@ def _write_manifest(
     entries = []
     for path, row in findings.rows.items():
         sizes = encoded[path].sizes if path in encoded else ()
-        files = (
+        made = (
             manifest.File(file, size.width, size.height, size.bytes[name], size.scores.get(name))
             for size in sizes
             for name, file in size.files.items()
+            if is_there(site, file)
         )
         if row.before:
-            entry = manifest.Entry(path, row.before, row.reason, tuple(files))
-            entries.append(entry._replace(digest=findings.digests.get(path, "")))
+            digest = findings.digests.get(path, "")
+            forms = tuple(findings.forms_of(path)) if sizes else ()
+            entry = manifest.Entry(path, row.before, row.reason, tuple(made), digest, forms)
+            entries.append(entry)
     old = manifest.read(site, folder)
     new = manifest.merged(site, old, entries)
     if new != old and any(entry.files for entry in new.entries):

@@ -11,6 +11,7 @@ from sitecodec.errors import SettingsError
 from sitecodec.page.layout import Layout
 from sitecodec.printing import printable
 from sitecodec.settings import Settings, quality_of
+from sitecodec.site.manifest import Form
 from sitecodec.site.rows import ImageRow, Problem
 
 _log = logging.getLogger("sitecodec")
@@ -106,6 +107,12 @@ class Findings:
             for path in sorted(images)
             if name == form and path in encoded
         )
+
+    def forms_of(self, path: str) -> Iterator[Form]:
+        """How an image's tags are marked up."""
+        for (form, why), images in sorted(self.forms.items()):
+            if path in images:
+                yield Form(form, why, images[path])
 
     def wish(self, path: str, attribute: str) -> None:
         """Note what the tag's `data-sitecodec` asks for. Raises SettingsError."""

@@ -112,7 +112,10 @@ class Layouts:
 
         found = [r for r in host_rules.read(self.site) if r.name.lower() == _SECURITY]
         compared, rest = found[:_MOST_POLICIES], found[_MOST_POLICIES:]
-        return compared + [replace(rule, applies=patterns.everything) for rule in rest]
+        others = {rule.value: replace(rule, applies=patterns.everything) for rule in rest}
+        if len(others) > _MOST_POLICIES:  # each page would have to read all of them
+            others = {"": replace(rest[0], applies=patterns.everything, value="default-src 'none'")}
+        return [*compared, *others.values()]
 
     def natural(self, path: str) -> tuple[int, int] | None:
         """Width and height that browsers give an image of the site; None if they are not known."""
@@ -230,6 +233,7 @@ class _Reading(NamedTuple):
         """The scripts of a page, and its inline handlers."""
         from sitecodec.site import scripts
 
+        read: set[str] = set()
         for element, text in found.texts.items():
             kind = (element.get("type") or "").lower()
             if element.tag != "script" or (kind and "javascript" not in kind and kind != "module"):
@@ -239,8 +243,10 @@ class _Reading(NamedTuple):
             address = element.get("src")
             target = None if address is None else urls.resolve(address, self.base, self._root)
             if isinstance(target, urls.Target):
-                self.linked[target.path] = self.layouts.state(target.path)
-                yield self.layouts.script(target.path)
+                if target.path not in read:
+                    read.add(target.path)
+                    self.linked[target.path] = self.layouts.state(target.path)
+                    yield self.layouts.script(target.path)
             elif address is not None:
                 yield scripts.Script(measures=scripts.read(address).measures)
             else:

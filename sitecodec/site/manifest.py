@@ -17,6 +17,8 @@ from sitecodec.site import files
 
 NAME = "sitecodec.json"
 _LONGEST = 4096
+FORMS = ("picture", "img", "held", "unheld")
+"""Markup with or without `<picture>`; space that is reserved for the image or is not."""
 
 
 class File(NamedTuple):
@@ -29,6 +31,14 @@ class File(NamedTuple):
     score: float | None
 
 
+class Form(NamedTuple):
+    """So many tags of an image are marked up in one of FORMS; `why`, where a reason is needed."""
+
+    form: str
+    why: str
+    tags: int
+
+
 class Entry(NamedTuple):
     """An image of the site; without files if it was left alone."""
 
@@ -38,6 +48,9 @@ class Entry(NamedTuple):
     files: tuple[File, ...] = ()
     digest: str = ""
     """The SHA-256 of what the source held, in hexadecimal; '' if it is not known."""
+
+    forms: tuple[Form, ...] = ()
+    """How the tags of an encoded image are marked up."""
 
 
 class Manifest(NamedTuple):
@@ -76,7 +89,14 @@ def _entry(item: Any) -> Entry:  # noqa: ANN401 - of JSON
         str(item["reason"])[:_LONGEST],
         tuple(_file(**file) for file in item["files"]),
         str(item.get("digest", ""))[:64],
+        tuple(_form(*form) for form in item.get("forms", ())),
     )
+
+
+def _form(form: object, why: object, tags: object) -> Form:
+    if form not in FORMS:
+        raise ValueError("not a form")
+    return Form(str(form), str(why)[:_LONGEST], _number(tags))
 
 
 def _file(path: object, width: object, height: object, bytes: object, score: object) -> File:
@@ -103,24 +123,31 @@ def _number(value: object) -> int:
 
 
 def merged(site: Path, old: Manifest, new: Iterable[Entry]) -> Manifest:
-    """The new entries, and those of an earlier run whose files are still there."""
+    """The new entries, and those of an earlier run, with the files that are still there."""
     entries = {entry.path: entry for entry in new}
     for entry in old.entries:
         now = entries.get(entry.path)
-        # Those without files were left alone, on pages that are not read anew.
-        paths = [file.path for file in entry.files] if entry.files else [entry.path]
         known = now.files if now and entry.files else now
-        if not known and all(files.is_there(site, path) for path in paths):
-            entries[entry.path] = entry
+        if known:
+            continue
+        kept = entry._replace(files=_there(site, entry.files))
+        # Those without files were left alone, on pages that are not read anew.
+        if kept.files or (not entry.files and files.is_there(site, entry.path)):
+            entries[entry.path] = kept
     return Manifest(tuple(entries[path] for path in sorted(entries)))
+
+
+def _there(site: Path, made: Iterable[File]) -> tuple[File, ...]:
+    return tuple(file for file in made if files.is_there(site, file.path))
 
 
 def dump(manifest: Manifest) -> bytes:
     """The manifest as JSON."""
     # A line for each image.
     lines = []
-    for path, size, reason, made_of, digest in manifest.entries:
-        made = [dict(zip(File._fields, file, strict=True)) for file in made_of]
-        values = {"path": path, "bytes": size, "reason": reason, "files": made}
-        lines.append(json.dumps(values | ({"digest": digest} if digest else {})))
+    for entry in manifest.entries:
+        made = [file._asdict() for file in entry.files]
+        values = {"path": entry.path, "bytes": entry.bytes, "reason": entry.reason, "files": made}
+        more = {"digest": entry.digest, "forms": entry.forms}
+        lines.append(json.dumps(values | {name: value for name, value in more.items() if value}))
     return ('{"version": 1, "images": [\n' + ",\n".join(lines) + "\n]}\n").encode()

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from sitecodec.site.uses import Look
 
 _MOST_BYTES = 8_000_000
-_MOST_SELECTORS = 1000  # of a page's scripts; each is tried on each image
+_MOST_COMPARISONS = 1_000_000  # of the selectors in a page's scripts with its images
 
 
 class Script(NamedTuple):
     """The facts about one script."""
 
-    framework: str = ""
-    """Its text, if it brings a framework along."""
+    framework: owners.Program | None = None
+    """The framework that it brings along."""
 
     sets: tuple[str, ...] = ()
     """Selectors of the images whose source it may set."""
@@ -55,25 +55,33 @@ class Programs(NamedTuple):
 def read(look: Look, data: bytes) -> Programs:
     """Read the scripts of a page, as far as they are the site's own."""
     scripts = list(_scripts(look, data))
-    inline = [_of_text(text) for text in html.handlers(data)]
+    inline = [_of_text(text) for text in dict.fromkeys(html.handlers(data))]
     all_of_them = [*scripts, *inline]
     sets = tuple(dict.fromkeys(selector for s in all_of_them for selector in s.sets))
+    low = data.lower()
+    comparisons = sum(map(setters.parts_of, sets)) * (low.count(b"<img") + low.count(b"<source"))
     return Programs(
         owners.owned(data, [s.framework for s in scripts if s.framework]),
-        sets if len(sets) <= _MOST_SELECTORS else (setters.ANY,),
+        sets if comparisons <= _MOST_COMPARISONS else (setters.ANY,),
         any(s.sets_source for s in all_of_them),
     )
 
 
 def _scripts(look: Look, data: bytes) -> Iterator[Script]:
+    texts: dict[str, None] = {}
+    paths: dict[str, None] = {}
     for script in html.scripts(data):
         if not script.src:
-            yield _of_text(script.text)
+            texts[script.text] = None
             continue
         target = urls.resolve(script.src, look.base or look.root, look.root)
-        if not isinstance(target, urls.Target) or look.is_asset(target.path):
-            continue  # of another host, or by us: what registers the worker renews its images
-        file = look.file(target.path)
+        if isinstance(target, urls.Target):  # of no other host
+            paths[target.path] = None
+    yield from map(_of_text, texts)
+    for path in paths:
+        if look.is_asset(path):
+            continue  # by us: what registers the worker renews its images
+        file = look.file(path)
         if isinstance(file, File) and file.size <= _MOST_BYTES:
             try:
                 yield _of_file(f"{file.real}", files.stamp(f"{file.real}"))
@@ -88,5 +96,4 @@ def _of_file(place: str, stamp: files.Stamp) -> Script:
 
 
 def _of_text(text: str) -> Script:
-    framework = text if owners.program(text) else ""
-    return Script(framework, setters.selectors(text), setters.sets_source(text))
+    return Script(owners.program(text), setters.selectors(text), setters.sets_source(text))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from sitecodec import configuration_text
 from sitecodec.errors import SettingsError
 
 FOLDER = Path(__file__).with_name("configs")
@@ -89,7 +89,7 @@ class Config:
 def load(path: Path) -> Config:
     """A config from a TOML file. Raises SettingsError."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = configuration_text.toml(path.read_text(encoding="utf-8"))
         return _build(values)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise SettingsError(f"cannot read the config {path}: {error}") from error

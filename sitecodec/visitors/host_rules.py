@@ -10,11 +10,11 @@ from __future__ import annotations
 import fnmatch
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sitecodec import configuration_text
 from sitecodec.visitors import patterns
 
 _SET = re.compile(
@@ -28,7 +28,6 @@ _MOST_RULES = 1000
 """The most rules of a file whose paths are compared. Those after them are taken to apply."""
 
 _MOST_NESTED = 20
-_DOTTED = re.compile(r"(?:[\w\"'-]++\s*+\.\s*+){50}")
 _LONGEST = 500
 
 
@@ -95,9 +94,7 @@ def _headers(text: str) -> _Parsed:
 
 
 def _netlify(text: str) -> _Parsed:
-    if _DOTTED.search(text):
-        return  # the library takes a time that grows with the square of such a key
-    for entry in tomllib.loads(text).get("headers", []):
+    for entry in configuration_text.toml(text).get("headers", []):
         for name, value in entry["values"].items():
             yield _splats(entry["for"]), name, " ".join(str(value).split())
 

@@ -22,6 +22,8 @@ _TOKEN = re.compile(
     r"|\\.|.",
     re.DOTALL,
 )
+# Python takes 15 ms for a range of all letters that is to be compared without regard to case.
+_ODD = re.compile(r"[^\x00-\x7f]|\\[xuUN\d]")
 _REPEATS: dict[str, tuple[int, int | None]] = {"*": (0, None), "+": (1, None), "?": (0, 1)}
 
 Applies: TypeAlias = Callable[[str], bool]
@@ -92,7 +94,7 @@ def _in_segment(path: str, places: set[int]) -> set[int]:
 
 def regular(pattern: str, *, whole: bool) -> Applies:
     """Match paths by a regular expression: all of a path, or a part. Raises re.error."""
-    if len(pattern) > _LONGEST:
+    if len(pattern) > _LONGEST or _ODD.search(pattern):
         return everything
     re.compile(pattern)  # tells a broken pattern; it is never run
     blind = pattern.startswith("(?i)")

@@ -65,6 +65,18 @@ class Live:
             assert self.process.poll() is None, self.output
             time.sleep(0.05)
 
+    def rest(self, seconds: float = 3) -> None:
+        """Wait until nothing has been printed for so long, and no build is under way."""
+        deadline = time.monotonic() + 60
+        lines = -1
+        while lines != len(self.lines):
+            assert time.monotonic() < deadline, self.output
+            lines = len(self.lines)
+            time.sleep(seconds)
+            ended = self.count("Documentation built") + self.count("An error happened during")
+            if self.count("Building documentation") > ended:
+                lines = -1
+
     def count(self, text: str) -> int:
         return sum(text in line for line in self.lines)
 

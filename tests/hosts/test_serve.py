@@ -148,7 +148,9 @@ def test_bad_images_and_no_docs_folder_are_a_line_each_and_the_server_goes_on(
             (images / "a.png").write_bytes(data)
             eventually(lambda: row("a")["state"] in ("quick", "done"))
 
-        # The whole docs folder, which the host looks at no longer once it is gone.
+        # The whole docs folder, which the host looks at no longer once it is gone. A build that is
+        # under way then would have emptied the site, and failed.
+        server.rest()
         (project / "docs").rename(project / "away")
         server.until("WARNING .*docs is gone; put it back")
         with (project / "mkdocs.yml").open("a") as config:  # a build that fails

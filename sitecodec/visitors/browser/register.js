@@ -67,10 +67,12 @@
     go();
   };
 
-  // A picture that failed half-way comes again, now from the network.
+  // A picture that failed half-way comes again, now from the network. Firefox may not know of the
+  // failure yet: it would take the answer that is still on its way once more, so its end is awaited.
+  const again = (image) => image.decode().catch(() => {}).then(() => (image.src = image.src));
   container.addEventListener("message", ({ data }) => {
     if (data?.sitecodec !== "failed") return;
-    for (const image of document.images) if (image.currentSrc === data.url) image.src = image.src;
+    for (const image of document.images) if (image.currentSrc === data.url) again(image);
   });
 
   // Which pictures are still to come and in the window or close to it: they are decoded first.
