@@ -44,7 +44,7 @@ def size_text(number: int | None) -> str:
 def printable(text: str) -> str:
     """The text on one line, fit for any terminal and log: names may hold any bytes."""
     if "##" in text:  # CI runners take what follows for commands
-        text = re.sub(r"##(?=\[|vso\[)", "#\ufffd", text)
+        text = re.sub(r"##(?=\w*\[)", "#\ufffd", text)
     return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 

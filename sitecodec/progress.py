@@ -44,7 +44,7 @@ def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
 
     The function that it yields takes the number done and the number in all.
     """
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield None
         return
     import click

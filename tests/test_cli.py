@@ -1,10 +1,13 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
+from sitecodec import printing
 from sitecodec.cli import main
 from sitecodec.encoding import images
 from sitecodec.report import weight
@@ -28,6 +31,23 @@ def photo(tmp_path):
     pixels = (base[..., None] + rng.normal(0, 9, (120, 160, 3))).clip(0, 255).astype(np.uint8)
     Image.fromarray(pixels).save(tmp_path / "photo.png")
     return tmp_path / "photo.png"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sh")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_end_no_build(photo, tmp_path, closed):
+    (tmp_path / "site").mkdir()
+    photo.rename(tmp_path / "site/photo.png")
+    (tmp_path / "site/index.html").write_text("<img src=photo.png>")
+    line = f'"{sys.executable}" -m sitecodec build site {closed}'
+    assert subprocess.run(["sh", "-c", line], cwd=tmp_path).returncode == 0
+    assert "<picture" in (tmp_path / "site/index.html").read_text()
+
+
+@pytest.mark.parametrize("text", ["##[error]x", "##vso[task]x", "##teamcity[x 'y']"])
+def test_names_are_no_commands_to_ci_runners(text):
+    assert "##" not in printing.printable(text)
+    assert printing.printable("a ## b") == "a ## b"
 
 
 def test_encode_info_decode(run, photo, tmp_path):

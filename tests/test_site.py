@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import stat
@@ -575,13 +576,20 @@ def test_originals_are_dropped_only_where_nothing_names_them(
         "a b.png": ("y.html", "<a href='images/a%20b.png'>"),
         "q&r.png": ("z.html", "<a href='images/q&amp;r.png'>"),
         "caf\u00e9.png": ("n.txt", ""),
+        "leaf.png": ("css.css", r"p{background:url(images/l\65 af.png)}"),
+        "wave.png": ("js.js", r"load('images/w\u0061v\x65.p\u{6e}g')"),
+        "split.png": ("split.html", "<a href='images/sp\n\tlit.png'>x</a>"),
+        "wide.png": ("wide.html", "\ufeff<img src=images/wide.png>"),
+        "both.css.png": ("both.html", r"<p style='background:url(bo\74 h&period;css%2Epng)'>"),
     }
     for number, (name, (file, text)) in enumerate(keepers.items()):
         data = photos["a"] + bytes(number)
         (site / "images" / name).write_bytes(data)
-        (site / file).write_text(text)
+        (site / file).write_text(text, "utf-16-le" if text[:1] == "\ufeff" else "utf-8")
+    (site / "packed.svgz").write_bytes(gzip.compress(b"<image href='images/packed.png'/>"))
+    (site / "images/packed.png").write_bytes(photos["a"] + b"packed")
     (site / "images/solo.png").write_bytes(photos["b"])
-    shown = [*keepers, "a.png", "solo.png"]
+    shown = [*keepers, "packed.png", "a.png", "solo.png"]
     (site / "index.html").write_text(
         "".join(f'<img src="images/{quote(n)}">' for n in shown)
         + "<img src=images/c.png data-sitecodec=off>"
@@ -595,6 +603,18 @@ def test_originals_are_dropped_only_where_nothing_names_them(
         assert (site / address).is_file()
     rewrite_site(site, replace(settings, originals="drop"))
     assert tree(site) == left
+
+
+def test_a_file_that_only_a_host_can_read_names_every_original(
+    site: Path, settings: Settings, photos: dict[str, bytes]
+) -> None:
+    (site / "other.html.br").write_bytes(b"brotli")
+    (site / "solo.png").write_bytes(photos["b"])
+    for is_left in (True, False):
+        (site / "index.html").write_text("<img src=solo.png>")
+        rewrite_site(site, replace(settings, originals="drop"))
+        assert (site / "solo.png").is_file() == is_left
+        (site / "other.html").write_text("now a browser can read what is packed there")
 
 
 def test_sizes_without_a_srcset_mean_nothing(site: Path, settings: Settings) -> None:

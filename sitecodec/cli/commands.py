@@ -24,6 +24,7 @@ class _Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401 - click's own signature
         """Run a command. A SitecodecError becomes its exit status."""
+        _open_closed()
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # names may hold what it has no bytes for
                 stream.reconfigure(errors="replace")
@@ -42,6 +43,20 @@ class _Commands(click.Group):
                 f"cannot use{where or ' the output'}: {what}; free some space or check the"
                 " permissions"
             ) from error
+
+
+def _open_closed() -> None:
+    """Standard streams that are closed, as some services start commands, lead nowhere.
+
+    Else the next file that is opened would get the number of one, and the text of others.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # which takes the lowest number that is free
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

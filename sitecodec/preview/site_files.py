@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from werkzeug.exceptions import HTTPException
 from werkzeug.utils import send_file
 from werkzeug.wrappers import Request, Response
 
@@ -133,6 +134,8 @@ def site_app(site: Path, suffixes: tuple[str, ...] = (), root: str = "/") -> WSG
             response = index.answer(file, environ)
         except OSError:
             response = text(404, "not found")
+        except HTTPException as error:  # of a range that the file does not have
+            return error(environ, start_response)
         return response(environ, start_response)
 
     return app

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
 from sitecodec import formats, writing
 from sitecodec.encoding import jobs
 from sitecodec.payload import is_flat
-from sitecodec.site import files, manifest
-
-_MOST_UNPACKED = 1 << 24
-"""Bytes that a compressed file may hold; one of more counts as naming everything."""
-
-_BINARY = frozenset(
-    f".{suffix}"
-    for suffix in "png jpg jpeg jpe jfif webp avif gif bmp ico slat woff woff2 ttf otf eot br zst"
-    " wasm mp3 mp4 m4v mov mkv avi webm ogg pdf zip tar tgz 7z iso dmg exe".split()
-)
+from sitecodec.site import files
 
 
 def _asset_in_address() -> str:
@@ -106,62 +96,6 @@ def is_asset(path: str, folder: str) -> bool:
     """Whether a site path is one that an encoded file in the folder may have."""
     name = path.removeprefix(f"{folder}/")
     return name != path and re.fullmatch(_asset(), name) is not None
-
-
-def unnamed(site: Path, paths: Iterable[str]) -> list[str]:
-    """The files of the site whose names no file of the site contains any more.
-
-    All but pictures, fonts and the like is searched for the bare name, also behind URL and HTML
-    escapes, and in gzip; a name that is not plain ASCII could be written in more ways, and counts
-    as named. So does every name where a file is too large to be searched.
-    """
-    from urllib.parse import unquote_to_bytes
-
-    left = {
-        path: PurePosixPath(path).name.lower().encode()
-        for path in paths
-        if path.isascii() and (site / path).is_file()
-    }
-    for place in sorted(Path(entry.path) for entry in files.below(site)):
-        if not left:
-            break
-        name = place.name.removesuffix(".gz")
-        is_binary = os.path.splitext(name)[1].lower() in _BINARY  # noqa: PTH122 - of a string
-        if is_binary or name == manifest.NAME or not place.is_file():
-            continue
-        try:
-            data = _text(place).lower()
-        except OSError:
-            return []  # it may name any of them
-        forms = [data]
-        if b"%" in data:
-            forms.append(unquote_to_bytes(data))
-        if b"&" in data:
-            from sitecodec.page.tokens import resolved  # a warm build reads no tags
-
-            forms += [resolved(form.decode("latin-1")).encode("utf-8") for form in forms]
-        left = {p: name for p, name in left.items() if not any(name in form for form in forms)}
-    return list(left)
-
-
-def _text(place: Path) -> bytes:
-    """The content of a file, unpacked if it is gzip. Raises OSError, also if it is too large.
-
-    Of gzip that is damaged there is nothing, as in browsers.
-    """
-    if place.suffix != ".gz":
-        return files.read(f"{place}")[0]
-    import gzip
-    import zlib
-
-    with gzip.open(place) as stream:
-        try:
-            data = stream.read(_MOST_UNPACKED + 1)
-        except (gzip.BadGzipFile, EOFError, zlib.error):
-            return b""
-    if len(data) > _MOST_UNPACKED:
-        raise OSError(errno.EFBIG, "file too large")
-    return data
 
 
 def sweep(

@@ -14,7 +14,7 @@ from sitecodec.errors import SiteError
 from sitecodec.page import served, urls
 from sitecodec.printing import printable
 from sitecodec.settings import Settings
-from sitecodec.site import assets, lock, manifest, pages, rows, shipping, stale
+from sitecodec.site import assets, lock, manifest, originals, pages, rows, shipping, stale
 from sitecodec.site.encoded import encode, with_widths
 from sitecodec.site.files import File, compressed, is_there
 from sitecodec.site.findings import Findings, problems
@@ -139,7 +139,7 @@ def _rewritten(
     )
     if settings.originals == "drop":
         own = [p for p in encoded if _is_own(files[p], site) and not _in_copy(site, findings, p)]
-        for path in assets.unnamed(site, own):
+        for path in originals.unnamed(site, own):
             (site / path).unlink(missing_ok=True)
     _write_manifest(site, settings.asset_dir, findings, encoded)
     notes: tuple[str, ...] = ()
