@@ -35,7 +35,7 @@ from sitecodec.visitors import worker
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
 FOLDER = visiting.FOLDER
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]

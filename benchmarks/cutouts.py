@@ -30,7 +30,7 @@ from sitecodec.errors import SettingsError
 from sitecodec.settings import Settings
 
 if TYPE_CHECKING:
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
 FOLDER = Path(__file__).resolve().parents[2] / "shared" / "data" / "kodak"
 EDGES = (1.5, 8, 40)

@@ -21,14 +21,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sitecodec.codecs.web import WebCodec
+from sitecodec.disk.store import Store
 from sitecodec.encoding import images
 from sitecodec.encoding.jobs import Job, Outcome, encode_images
 from sitecodec.errors import SitecodecError
 from sitecodec.settings import Settings
-from sitecodec.store import Store
 
 if TYPE_CHECKING:
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "example_site"
 SECONDS = 2.5  # per megapixel of a width

@@ -20,9 +20,9 @@ import numpy as np
 from PIL import Image
 
 from sitecodec import metrics
-from sitecodec.calibration import GRAPHICS_SCORE, GRAPHICS_TILE
 from sitecodec.encoding import conventional, images, palette
 from sitecodec.encoding.task import Task
+from sitecodec.facts.calibration import GRAPHICS_SCORE, GRAPHICS_TILE
 
 WIDTHS = (None, 760, 380)
 FIRST, COUNT = 100_000, 12  # numbers of pictures that no model was trained on

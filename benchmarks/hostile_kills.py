@@ -39,8 +39,8 @@ import sitecodec.site.rewrite
 import sitecodec.site.survey
 import sitecodec.visitors.worker  # noqa: F401 - nor these
 from sitecodec.cli.commands import main as command
-from sitecodec.store import Store
-from sitecodec.writing import TEMPORARY
+from sitecodec.disk.store import Store
+from sitecodec.disk.writing import TEMPORARY
 
 _NAMED = re.compile(rb"assets/sitecodec/[\w.-]+")
 _PAGE = (

@@ -19,12 +19,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from sitecodec import codecs, metrics
+from sitecodec.disk.store import Store
 from sitecodec.encoding import images, sources
 from sitecodec.encoding.jobs import Job, Outcome, Variant, by_width, encode_images
 from sitecodec.errors import SitecodecError
 from sitecodec.settings import Settings, quality_of
 from sitecodec.site.encoded import with_widths
-from sitecodec.store import Store
 
 CONTENT = 760
 WITHOUT, WITH = ("avif", "webp", "png", "jpeg"), ("slat", "avif", "webp", "png", "jpeg")

@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from sitecodec import bdrate, bench, metrics, payload
+from sitecodec import bench, metrics, payload
+from sitecodec.bench import bdrate
 from sitecodec.encoding import sources
-from sitecodec.progress import progress_bar
 from sitecodec.settings import Settings
+from sitecodec.terminal.progress import progress_bar
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 KODAK = REPOSITORY.parent / "shared" / "data" / "kodak"

@@ -30,8 +30,8 @@ import numpy as np
 from PIL import Image
 
 from sitecodec import codecs
+from sitecodec.disk.store import Store
 from sitecodec.preview.decoded_cache import Pictures
-from sitecodec.store import Store
 
 CLIENTS = 32
 PACE = 20.0  # requests a second, of each client

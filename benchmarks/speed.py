@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
     Coder: TypeAlias = tuple[Callable[[Pixels], bytes], Callable[[bytes], Pixels]]
 

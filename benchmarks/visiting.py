@@ -20,17 +20,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sitecodec import codecs, metrics
-from sitecodec.calibration import GRAPHICS_SCORE
 from sitecodec.encoding import images, sources
 from sitecodec.encoding.conventional import Offsets, smallest
 from sitecodec.encoding.task import Task
+from sitecodec.facts.calibration import GRAPHICS_SCORE
 from sitecodec.site import manifest
 from sitecodec.visitors import worker
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "example_site"
 FOLDER = "assets/sitecodec"

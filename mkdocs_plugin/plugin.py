@@ -17,12 +17,12 @@ from mkdocs.plugins import BasePlugin, event_priority
 from mkdocs.structure.files import Files, InclusionLevel
 
 from sitecodec.errors import SitecodecError
-from sitecodec.formats import picture_suffixes
+from sitecodec.facts.formats import picture_suffixes
 from sitecodec.hosts.host import Built, rewrite
 from sitecodec.hosts.live_preview import Serving
-from sitecodec.printing import printable
 from sitecodec.settings import Settings
 from sitecodec.site.files import is_inside, repository
+from sitecodec.terminal.printing import printable
 
 from .config import SitecodecConfig, to_settings
 from .live_reload import LiveReload

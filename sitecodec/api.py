@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sitecodec.settings import Settings
 
 if TYPE_CHECKING:
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
     from sitecodec.report.weight import Report
     from sitecodec.site.summary import Summary
 

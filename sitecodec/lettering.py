@@ -15,7 +15,7 @@ from PIL import Image
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
 SIDE = 32
 """The side of a part in pixels: a few letters."""

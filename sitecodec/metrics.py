@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from sitecodec.engine.scores import Tile
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
 # The weights of SSIMULACRA2 belong to six scales, each of at least 8 pixels; its reference
 # implementation pairs them with the wrong terms when there are fewer, and scores jump by ±30.

@@ -6,9 +6,9 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-from sitecodec import families, formats
 from sitecodec.errors import PayloadError
-from sitecodec.families import Family
+from sitecodec.facts import families, formats
+from sitecodec.facts.families import Family
 
 MAGIC = formats.SLAT.mark
 VERSION = 1

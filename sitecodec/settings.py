@@ -12,10 +12,11 @@ from pathlib import Path
 from reprlib import Repr
 from typing import Any
 
-from sitecodec import configuration_text, families
-from sitecodec.calibration import MIN_TILE_SCORE, QUALITIES, QUALITY
+from sitecodec.disk import configuration_text
 from sitecodec.errors import SettingsError
-from sitecodec.families import Family
+from sitecodec.facts import families
+from sitecodec.facts.calibration import MIN_TILE_SCORE, QUALITIES, QUALITY
+from sitecodec.facts.families import Family
 
 CONFIG_NAMES = ("sitecodec.toml", "mkdocs.yml", "properdocs.yml")
 """Files that may hold settings, the first that does counts."""

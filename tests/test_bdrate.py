@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from sitecodec.bdrate import bd_rate
+from sitecodec.bench.bdrate import bd_rate
 
 
 def curve(*points):

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import AvifImagePlugin, Image
 
-from sitecodec import bdrate, bench, codecs, metrics
-from sitecodec.bench import Point, Results, judges, measure, report
+from sitecodec import bench, codecs, metrics
+from sitecodec.bench import Point, Results, bdrate, judges, measure, report
 from sitecodec.codecs.web import WebCodec
 from sitecodec.encoding import images, sources
 from sitecodec.errors import SitecodecError

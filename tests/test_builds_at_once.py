@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sitecodec import seal, writing
+from sitecodec.disk import seal, writing
 from sitecodec.encoding import jobs
 from sitecodec.settings import Settings
 from sitecodec.site import placeholder

@@ -7,10 +7,10 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from sitecodec import printing
 from sitecodec.cli import main
 from sitecodec.encoding import images
 from sitecodec.report import weight
+from sitecodec.terminal import printing
 
 
 @pytest.fixture

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sitecodec import codecs, formats
+from sitecodec import codecs
+from sitecodec.disk.store import Store
 from sitecodec.errors import ModelError, PayloadError
-from sitecodec.formats import Format
+from sitecodec.facts import formats
+from sitecodec.facts.formats import Format
 from sitecodec.preview import decoded_cache
 from sitecodec.preview.decoded_cache import BusyError, Pictures
-from sitecodec.store import Store
 
 
 def store_of(tmp_path: Path) -> Pictures:

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sitecodec import formats
+from sitecodec.disk.store import Store
 from sitecodec.encoding import encoders, images, jobs, outcome
 from sitecodec.encoding.encoders import Encoder
-from sitecodec.formats import Format, Role
+from sitecodec.facts import formats
+from sitecodec.facts.formats import Format, Role
 from sitecodec.preview import results
 from sitecodec.preview.decoded_cache import Pictures
 from sitecodec.report import weight
 from sitecodec.settings import Settings
 from sitecodec.site import assets
 from sitecodec.site.build import rewrite_site
-from sitecodec.store import Store
 
 ROOT = Path(__file__).resolve().parents[1]
 DICTIONARY = images.avif(np.zeros((16, 16, 3), np.uint8), 50)

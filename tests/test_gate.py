@@ -3,12 +3,13 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from sitecodec import calibration, codecs, families, metrics
-from sitecodec.calibration import GRAPHICS_SCORE, GRAPHICS_TILE
+from sitecodec import codecs, metrics
 from sitecodec.codecs.web import WebCodec
 from sitecodec.encoding import gate, images, payloads
 from sitecodec.encoding.task import Task, is_graphics, of_settings
 from sitecodec.encoding.trials import Trial
+from sitecodec.facts import calibration, families
+from sitecodec.facts.calibration import GRAPHICS_SCORE, GRAPHICS_TILE
 from sitecodec.payload import read_header
 from sitecodec.settings import Settings
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from werkzeug.test import Client
 
-from sitecodec import folders
+from sitecodec.disk import folders
 from sitecodec.encoding import jpegs, sources
 from sitecodec.preview.site_files import site_app
 from sitecodec.report import report

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from sitecodec.disk.store import Store
 from sitecodec.encoding import jobs
 from sitecodec.settings import Settings
-from sitecodec.store import Store
 from sitecodec.visitors import installed as module
 from sitecodec.visitors import worker
 from sitecodec.visitors.installed import installed

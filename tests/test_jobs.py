@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sitecodec import codecs, metrics, store
+from sitecodec import codecs, metrics
+from sitecodec.disk import store
+from sitecodec.disk.store import Store
 from sitecodec.encoding import images, jobs, sources
 from sitecodec.encoding.jobs import Job, Outcome
 from sitecodec.errors import ImageError
 from sitecodec.settings import Settings
-from sitecodec.store import Store
 
 SETTINGS = Settings(quality=30, min_bytes=100)
 
@@ -278,7 +279,7 @@ import json, sys
 from pathlib import Path
 from sitecodec.encoding import jobs
 from sitecodec.settings import Settings
-from sitecodec.store import Store
+from sitecodec.disk.store import Store
 
 work = [jobs.Job(Path(name), Settings(quality=30, min_bytes=100)) for name in sys.argv[2:]]
 outcomes = [outcome for _, outcome in jobs.encode_images(work, None, Store(Path(sys.argv[1])))]

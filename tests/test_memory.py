@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from sitecodec import seal
+from sitecodec.disk import seal
+from sitecodec.disk.store import Store, key
 from sitecodec.encoding import jobs
 from sitecodec.settings import Settings
 from sitecodec.site import memory as memory_module
@@ -19,15 +20,14 @@ from sitecodec.site import rewrite, survey
 from sitecodec.site.build import Summary, rewrite_site
 from sitecodec.site.entries import is_sound
 from sitecodec.site.memory import Memory, of_site
-from sitecodec.store import Store, key
 from tests.test_rooms import ROOT, imported
 
 # What pages do not depend on: how files are encoded, kept and written, and what is said of faults.
 # What is encoded has keys of its own.
 ELSEWHERE = (
-    "encoding/ codecs/ engine/ models/ sd/ training/ calibration.py errors.py families.py"
-    " folders.py lettering.py marker.py metrics.py payload.py pixels.py places.py seal.py"
-    " settings.py store.py writing.py __init__.py"
+    "encoding/ codecs/ engine/ models/ sd/ training/ disk/ facts/calibration.py facts/families.py"
+    " facts/pixels.py facts/__init__.py terminal/__init__.py errors.py lettering.py metrics.py"
+    " payload.py settings.py __init__.py"
 ).split()
 
 PAGE = (

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sitecodec import formats, payload
+from sitecodec import payload
 from sitecodec.encoding.outcome import Outcome, Variant, pack, unpack
+from sitecodec.facts import formats
 
 scores = st.none() | st.floats(allow_nan=False, allow_infinity=False)
 FORMATS = tuple(known.name for known in formats.ALL)

@@ -5,10 +5,10 @@ import pytest
 from PIL import Image
 
 from sitecodec import metrics
-from sitecodec.calibration import GRAPHICS_TILE
 from sitecodec.encoding import images, palette
 from sitecodec.encoding.palette import REACHES, fewer
 from sitecodec.encoding.task import Task
+from sitecodec.facts.calibration import GRAPHICS_TILE
 
 
 @pytest.fixture(scope="module")

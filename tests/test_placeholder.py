@@ -16,11 +16,11 @@ import pytest
 from PIL import Image
 
 from sitecodec.codecs.web import WebCodec
+from sitecodec.disk.store import Store
 from sitecodec.page.html import scan
 from sitecodec.settings import Settings
 from sitecodec.site import assets, placeholder
 from sitecodec.site.build import rewrite_site
-from sitecodec.store import Store
 
 
 def image_of(site: Path, pixels: Any, name: str) -> assets.Image:

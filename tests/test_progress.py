@@ -1,4 +1,4 @@
-"""sitecodec.progress: the time left, and a bar only where someone watches."""
+"""sitecodec.terminal.progress: the time left, and a bar only where someone watches."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from sitecodec.progress import Pace, progress_bar
+from sitecodec.terminal.progress import Pace, progress_bar
 
 
 def test_the_start_is_no_measure() -> None:

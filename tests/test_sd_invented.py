@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from sitecodec import calibration
+from sitecodec.facts import calibration
 from sitecodec.sd import invented
 
 

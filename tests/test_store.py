@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from sitecodec.disk.store import Store, Usage, key
 from sitecodec.errors import StoreError
-from sitecodec.store import Store, Usage, key
 
 TAG = "CACHEDIR.TAG"
 DAY = 86_400
@@ -216,7 +216,7 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 from sitecodec.errors import StoreError
-from sitecodec.store import Store, key
+from sitecodec.disk.store import Store, key
 
 store = Store(Path(sys.argv[1]))
 store.put(key("small"), b"small")
@@ -247,7 +247,7 @@ def test_a_write_cut_short_leaves_a_usable_store(store):
 WRITER = """
 import random, sys
 from pathlib import Path
-from sitecodec.store import Store, key
+from sitecodec.disk.store import Store, key
 
 store = Store(Path(sys.argv[1]))
 rng = random.Random(int(sys.argv[2]))

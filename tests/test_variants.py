@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from sitecodec import codecs, lettering, metrics
-from sitecodec.calibration import GRAPHICS_SCORE
 from sitecodec.encoding import images, palette, sources, variants
 from sitecodec.encoding.task import is_graphics
 from sitecodec.encoding.trials import TEXT
+from sitecodec.facts.calibration import GRAPHICS_SCORE
 from sitecodec.settings import Settings
 
 

@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
+from sitecodec.disk.store import Store
 from sitecodec.encoding import jobs
 from sitecodec.errors import SiteError
 from sitecodec.preview import watch
 from sitecodec.settings import Settings
-from sitecodec.store import Store
 
 
 class Watching:

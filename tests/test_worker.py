@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 
 from sitecodec import codecs, engine, models
+from sitecodec.disk.store import Store
 from sitecodec.page.html import scan
 from sitecodec.report.weight import measure
 from sitecodec.settings import Settings
 from sitecodec.site.build import rewrite_site
-from sitecodec.store import Store
 from sitecodec.visitors import break_even, worker
 
 FOLDER = "assets/sitecodec"

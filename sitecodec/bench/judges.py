@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from sitecodec.errors import SitecodecError
 
 if TYPE_CHECKING:
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
 Judge = Callable[["Pixels", "Pixels"], float]
 """The distance between a reference and a distorted picture, both (H, W, 3) uint8."""

@@ -18,13 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sitecodec import bdrate
-from sitecodec.bench import judges
+from sitecodec.bench import bdrate, judges
 from sitecodec.errors import ImageError, SitecodecError
 from sitecodec.settings import Settings
 
 if TYPE_CHECKING:
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
 # Pillow's qualities that take photographs from about 0.1 to 1 bit per pixel; for `web` those of
 # the levels its model was trained at.

@@ -202,7 +202,7 @@ def _asked(results: Results, metric: str) -> bool:
 
 
 def _bd_rate(anchor: Sequence[Point], curve: Sequence[Point], metric: str) -> float | None:
-    from sitecodec import bdrate
+    from sitecodec.bench import bdrate
 
     if not bdrate.has_scipy():
         return None  # `Results.missing` says so

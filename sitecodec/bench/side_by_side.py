@@ -16,7 +16,7 @@ from sitecodec.errors import ImageError, ModelError
 if TYPE_CHECKING:
     from PIL import Image
 
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
 DEFAULT_BYTES = 5000
 TEMPLATE = "compare.html.jinja"

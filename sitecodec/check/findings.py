@@ -13,7 +13,7 @@ from sitecodec.check.look import Look, Paper
 from sitecodec.check.pictures import Picture
 from sitecodec.check.weight import Loaded
 from sitecodec.check.windows import Window
-from sitecodec.printing import size_text
+from sitecodec.terminal.printing import size_text
 
 KINDS = {
     "page": "pages that only one of the sites has, or that cannot be opened",

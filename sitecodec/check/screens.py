@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from sitecodec.calibration import CHECK_SCORE, CHECK_TILE
 from sitecodec.check.boxes import Box
+from sitecodec.facts.calibration import CHECK_SCORE, CHECK_TILE
 
 if TYPE_CHECKING:
     import numpy as np

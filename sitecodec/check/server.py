@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from sitecodec.folders import MOST_BYTES
-from sitecodec.formats import content_type
+from sitecodec.disk.folders import MOST_BYTES
+from sitecodec.facts.formats import content_type
 
 SIDES = ("plain", "built")
 """The two sites; as names they are equally long, as pages may show their own address."""

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import quote, unquote
 
-from sitecodec import folders
 from sitecodec.check import browsers, compare
 from sitecodec.check.compare import Errand, Evidence, Seen
 from sitecodec.check.findings import KINDS, NOTES, Finding
 from sitecodec.check.server import serving
 from sitecodec.check.windows import WINDOWS, Browser, Tab, Window
+from sitecodec.disk import folders
 from sitecodec.errors import SiteError
 from sitecodec.page import served, urls
 

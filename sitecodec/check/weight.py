@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from sitecodec.formats import picture_suffixes
+from sitecodec.facts.formats import picture_suffixes
 
 ALLOWED = 1000
 """Bytes by which a page may grow: what markup takes, sent compressed."""

@@ -11,7 +11,7 @@ import click
 
 from sitecodec import settings
 from sitecodec.cli.options import config_option, json_option
-from sitecodec.store import Store, Usage
+from sitecodec.disk.store import Store, Usage
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kMG]?)B?", re.IGNORECASE)
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([hdw])", re.IGNORECASE)

@@ -14,7 +14,7 @@ import click
 
 from sitecodec.cli.options import FILE, FOLDER, NEW_FILE, json_option, write
 from sitecodec.errors import SiteError
-from sitecodec.progress import progress_bar
+from sitecodec.terminal.progress import progress_bar
 
 
 @click.command()

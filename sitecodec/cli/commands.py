@@ -16,7 +16,7 @@ import click
 import sitecodec
 from sitecodec.cli import cache, check, models, payloads, sites
 from sitecodec.errors import SettingsError, SitecodecError
-from sitecodec.printing import printable
+from sitecodec.terminal.printing import printable
 
 
 class _Commands(click.Group):

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sitecodec import families
 from sitecodec.cli.options import json_option, read
 from sitecodec.errors import ImageError
+from sitecodec.facts import families
 
 if TYPE_CHECKING:
     from sitecodec.sd.description import Model

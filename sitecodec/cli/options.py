@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from sitecodec import settings
+from sitecodec.disk.folders import plain
 from sitecodec.errors import ImageError
-from sitecodec.folders import plain
 
 FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)

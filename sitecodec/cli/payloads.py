@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sitecodec import families
 from sitecodec.cli.models import device_option
 from sitecodec.cli.options import FILE, NEW_FILE, Score, json_option, read, write
 from sitecodec.errors import ImageError
-from sitecodec.families import Family
-from sitecodec.progress import progress_bar
+from sitecodec.facts import families
+from sitecodec.facts.families import Family
 from sitecodec.settings import Settings
+from sitecodec.terminal.progress import progress_bar
 
 if TYPE_CHECKING:
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
 
 @click.command()

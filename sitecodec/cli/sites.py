@@ -21,9 +21,9 @@ from sitecodec.cli.options import (
     port_option,
     write,
 )
-from sitecodec.printing import count
-from sitecodec.progress import progress_bar
 from sitecodec.settings import Settings
+from sitecodec.terminal.printing import count
+from sitecodec.terminal.progress import progress_bar
 
 
 @click.command()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from sitecodec.codecs.web import WebCodec
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
 REFINED_STEP = 100
 """Hundredths of quality to which an aim is met when every trial is refined."""

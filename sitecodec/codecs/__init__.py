@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sitecodec import families
 from sitecodec.codecs.protocol import Codec
 from sitecodec.errors import PayloadError
+from sitecodec.facts import families
 from sitecodec.payload import read_header
 
 __all__ = ["Codec", "decode", "get", "of_payload"]
 
 if TYPE_CHECKING:  # a warm build asks for identities only: it should not pay for numpy
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
 
 def get(name: str, model: str = "", effort: int = 0, device: str = "auto") -> Codec:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sitecodec import calibration, engine
+from sitecodec import engine
+from sitecodec.facts import calibration
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
 _FRACTION = 8  # bits below a level of colour
 

@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sitecodec import engine, families, payload
-from sitecodec.codecs.protocol import NONE_NEEDED
+from sitecodec import engine, payload
 from sitecodec.errors import PayloadError
-from sitecodec.families import Family
+from sitecodec.facts import families
+from sitecodec.facts.families import NONE_NEEDED, Family
 
 if TYPE_CHECKING:
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
 
 @dataclass(frozen=True)

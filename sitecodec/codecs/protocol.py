@@ -7,10 +7,10 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from sitecodec.families import Family
+from sitecodec.facts.families import Family
 
 if TYPE_CHECKING:  # a warm build asks for identities only: it should not pay for numpy
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,3 @@ class Codec(Protocol):
         Raises PayloadError.
         """
         ...
-
-
-NOT_INSTALLED, NONE_NEEDED = "not installed", "none needed"
-"""What `describe` says in place of a model's name."""

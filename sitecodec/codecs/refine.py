@@ -16,7 +16,7 @@ from sitecodec.errors import ModelError
 if TYPE_CHECKING:
     import torch
 
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
     from sitecodec.training.model_file import Decoder
 
 STEPS = {5: 20, 6: 30, 7: 50, 8: 80, 9: 150}

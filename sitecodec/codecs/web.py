@@ -8,14 +8,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sitecodec import engine, families, models, payload
-from sitecodec.codecs.protocol import NOT_INSTALLED, Refiner
+from sitecodec import engine, models, payload
+from sitecodec.codecs.protocol import Refiner
 from sitecodec.errors import ModelError, PayloadError, SitecodecError
-from sitecodec.families import Family
+from sitecodec.facts import families
+from sitecodec.facts.families import NOT_INSTALLED, Family
 from sitecodec.settings import REFINING
 
 if TYPE_CHECKING:
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
 
 _ROUNDING = 2  # the least effort that rounds latents to what costs less

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sitecodec import calibration, metrics
+from sitecodec import metrics
 from sitecodec.encoding import encoders, search
 from sitecodec.encoding.encoders import Encoder
 from sitecodec.encoding.task import Task
 from sitecodec.encoding.trials import Encoded, Trial, encoded, measured
-from sitecodec.formats import Format
+from sitecodec.facts import calibration
+from sitecodec.facts.formats import Format
 
 if TYPE_CHECKING:
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
 
 _GRID = 6

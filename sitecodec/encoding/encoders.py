@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sitecodec import calibration, formats
 from sitecodec.encoding import images, search
 from sitecodec.encoding.task import Task
 from sitecodec.encoding.trials import measured
-from sitecodec.formats import Format
+from sitecodec.facts import calibration, formats
+from sitecodec.facts.formats import Format
 
 if TYPE_CHECKING:
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
 
 @dataclass(frozen=True)

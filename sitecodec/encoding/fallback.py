@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import functools
 
-from sitecodec import calibration
 from sitecodec.encoding import images, search
 from sitecodec.encoding.task import Task
 from sitecodec.encoding.trials import Encoded, encoded, measured
+from sitecodec.facts import calibration
 
 WORTH_IT = 0.9
 """It has to be smaller than the author's file by a tenth: another loss must buy something."""

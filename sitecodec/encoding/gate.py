@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from sitecodec import calibration, metrics
+from sitecodec import metrics
 from sitecodec.codecs import alpha
 from sitecodec.codecs.flat import FlatCodec
 from sitecodec.encoding import conventional, encoders, images, palette, payloads, refining
@@ -20,13 +20,14 @@ from sitecodec.encoding.conventional import Conventional, Offsets
 from sitecodec.encoding.payloads import Found
 from sitecodec.encoding.task import Task
 from sitecodec.encoding.trials import Encoded, Trial
-from sitecodec.formats import Format
+from sitecodec.facts import calibration
+from sitecodec.facts.formats import Format
+from sitecodec.facts.reasons import Reason
 from sitecodec.payload import is_flat
-from sitecodec.reasons import Reason
 
 if TYPE_CHECKING:
     from sitecodec.codecs.protocol import Codec
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
 WORTH_IT = 0.95
 """A payload has to be at most this part of the best conventional file of its score."""

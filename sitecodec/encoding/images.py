@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from sitecodec import formats
 from sitecodec.codecs import alpha
 from sitecodec.engine import flat
+from sitecodec.facts import formats
 from sitecodec.settings import REFINING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sitecodec.formats import Format
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.formats import Format
+    from sitecodec.facts.pixels import Pixels
 
 _log = logging.getLogger("sitecodec")
 

@@ -15,14 +15,15 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
-from sitecodec import calibration, codecs, formats
+from sitecodec import codecs
+from sitecodec.disk.folders import MOST_BYTES, plain
+from sitecodec.disk.store import Store, key
 from sitecodec.encoding.outcome import Outcome, Variant, by_width, pack, unpack
 from sitecodec.errors import ImageError, SitecodecError, StoreError
-from sitecodec.folders import MOST_BYTES, plain
-from sitecodec.printing import size_text
-from sitecodec.reasons import Reason
+from sitecodec.facts import calibration, formats
+from sitecodec.facts.reasons import Reason
 from sitecodec.settings import REFINING, Settings
-from sitecodec.store import Store, key
+from sitecodec.terminal.printing import size_text
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future

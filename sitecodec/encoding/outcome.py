@@ -6,8 +6,8 @@ import json
 import math
 from typing import NamedTuple
 
-from sitecodec import formats
 from sitecodec.errors import PayloadError
+from sitecodec.facts import formats
 from sitecodec.payload import read_header
 
 MAGIC = b"SCO1"

@@ -23,7 +23,7 @@ from sitecodec.payload import LOSSLESS
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
 REACHES = (18, 14, 9, 5)
 """How far a colour may move, farthest first: levels of 255, for a grey."""

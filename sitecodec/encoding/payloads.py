@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sitecodec import calibration
 from sitecodec.encoding import search
 from sitecodec.encoding.task import Task
 from sitecodec.encoding.trials import TEXT, Encoded, Trial, encoded, measured, named
+from sitecodec.facts import calibration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sitecodec.codecs.protocol import Codec
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
 CURVE = search.curve(calibration.PAYLOAD_SCORES)
 """The score to expect of each quality. Only a prior: a search corrects it by what it measures on

@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sitecodec import calibration
 from sitecodec.encoding import search
 from sitecodec.encoding.task import Task
 from sitecodec.encoding.trials import Encoded, Trial, encoded, measured, named
+from sitecodec.facts import calibration
 
 if TYPE_CHECKING:
     from sitecodec.codecs.protocol import Codec
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
 _MOST_SAVED = 0.4
 """The largest part of a plain payload's bytes that refining has been seen to save at the same

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sitecodec.calibration import FAR
+from sitecodec.facts.calibration import FAR
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from sitecodec import formats
 from sitecodec.encoding import chunks, colours, jpegs
 from sitecodec.errors import ImageError
+from sitecodec.facts import formats
 
 if TYPE_CHECKING:
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
 _FORMATS = tuple(known.name.upper() for known in formats.ALL if known.taken)
 # First bytes of what pages show but this package leaves alone: (offset, bytes, name).

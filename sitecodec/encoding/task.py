@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sitecodec import lettering, metrics
-from sitecodec.calibration import GRAPHICS_SCORE, GRAPHICS_TILE
 from sitecodec.encoding import images
 from sitecodec.encoding.trials import Memo, Trial
+from sitecodec.facts.calibration import GRAPHICS_SCORE, GRAPHICS_TILE
 from sitecodec.settings import Settings
 
 if TYPE_CHECKING:
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
 Scorer = Callable[["Pixels"], metrics.Scores]
 """A function that scores pictures against a source, as `metrics.against` yields it."""

@@ -11,11 +11,11 @@ import math
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
-from sitecodec.calibration import TEXT_POINTS
+from sitecodec.facts.calibration import TEXT_POINTS
 
 if TYPE_CHECKING:
+    from sitecodec.facts.pixels import Pixels
     from sitecodec.metrics import Scores
-    from sitecodec.pixels import Pixels
 
 MAGIC = b"SCT1"
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sitecodec import codecs, formats, metrics
+from sitecodec import codecs, metrics
 from sitecodec.encoding import fallback, gate, images, palette, sources
 from sitecodec.encoding.outcome import Outcome, Variant
 from sitecodec.encoding.task import Task, is_graphics, of_settings
-from sitecodec.formats import Format, Role
-from sitecodec.reasons import Reason
+from sitecodec.facts import formats
+from sitecodec.facts.formats import Format, Role
+from sitecodec.facts.reasons import Reason
 from sitecodec.settings import Settings
 
 if TYPE_CHECKING:

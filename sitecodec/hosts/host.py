@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sitecodec.progress import progress_bar
 from sitecodec.settings import Settings
 from sitecodec.site.summary import Summary, table
+from sitecodec.terminal.progress import progress_bar
 
 
 @dataclass(frozen=True)

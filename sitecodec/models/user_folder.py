@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from sitecodec import places
+from sitecodec.disk import places
 from sitecodec.errors import ModelError
 
 ENVIRONMENT = "SITECODEC_MODELS"

@@ -7,8 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from sitecodec import formats
 from sitecodec.errors import SettingsError
+from sitecodec.facts import formats
 from sitecodec.page.html import Attribute, Image, Tag
 from sitecodec.page.layout import ADDED as ADDED_TO_ANY
 from sitecodec.page.layout import Layout

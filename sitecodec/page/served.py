@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sitecodec.folders import plain
+from sitecodec.disk.folders import plain
 from sitecodec.page.urls import site_root
 
 _ROOTED = ("href", "src")

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote, unquote_to_bytes
 
-from sitecodec.reasons import Reason
+from sitecodec.facts.reasons import Reason
 
 _SCHEME = r"([a-zA-Z][a-zA-Z0-9+.-]*):"
 _STRIPPED = "".join(map(chr, range(0x21)))

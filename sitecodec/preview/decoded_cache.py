@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from sitecodec.disk.store import Store
 from sitecodec.errors import SitecodecError, StoreError
-from sitecodec.formats import PNG, SLAT, Format
+from sitecodec.facts.formats import PNG, SLAT, Format
 from sitecodec.payload import Header
 from sitecodec.preview.picture_files import DECODED, compress, header_of, key_of
-from sitecodec.store import Store
 
 if TYPE_CHECKING:
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
 CACHE_BYTES = 1 << 30
 _WAITING = 128

@@ -7,8 +7,8 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sitecodec import families
 from sitecodec.errors import ImageError
+from sitecodec.facts import families
 from sitecodec.preview.decoded_cache import BusyError, Pictures
 from sitecodec.preview.results import SourceStamp, read, stamp_of
 from sitecodec.settings import Settings

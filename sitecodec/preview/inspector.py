@@ -22,16 +22,16 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.http import unquote_etag
 from werkzeug.wrappers import Request, Response
 
-from sitecodec import formats
-from sitecodec.calibration import payload_quality
 from sitecodec.errors import ModelError, SitecodecError
-from sitecodec.formats import Format, Role
+from sitecodec.facts import formats
+from sitecodec.facts.calibration import payload_quality
+from sitecodec.facts.formats import Format, Role
+from sitecodec.facts.reasons import Reason
 from sitecodec.page.templates import builtin_folder
 from sitecodec.preview.answers import as_json, immutable, safe, text
 from sitecodec.preview.decoded_cache import BusyError
 from sitecodec.preview.own_host import foreign, is_own_host
 from sitecodec.preview.preview import PREFIX, Preview
-from sitecodec.reasons import Reason
 from sitecodec.settings import Settings
 from sitecodec.visitors import break_even, worker
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from sitecodec import formats
+from sitecodec.facts import formats
 from sitecodec.site.files import below
 
 if TYPE_CHECKING:

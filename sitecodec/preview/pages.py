@@ -7,8 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sitecodec import formats
-from sitecodec.folders import plain
+from sitecodec.disk.folders import plain
+from sitecodec.facts import formats
 from sitecodec.page import encodings, html, markup, srcset, urls
 from sitecodec.page.priority import Position
 from sitecodec.preview.results import Result

@@ -6,14 +6,14 @@ import io
 from typing import TYPE_CHECKING
 
 import sitecodec
-from sitecodec import formats
+from sitecodec.disk.store import key
 from sitecodec.errors import PayloadError
+from sitecodec.facts import formats
 from sitecodec.payload import Header, read_header
-from sitecodec.store import key
 
 if TYPE_CHECKING:
-    from sitecodec.formats import Format
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.formats import Format
+    from sitecodec.facts.pixels import Pixels
 
 DECODED = (formats.PNG, formats.WEBP, formats.JPEG)
 """The formats of decoded pictures. PNG is lossless: it shows exactly the payload's pixels.

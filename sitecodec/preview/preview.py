@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sitecodec.disk.store import Store
 from sitecodec.encoding import jobs
 from sitecodec.errors import SitecodecError
 from sitecodec.page import markup, urls
@@ -34,7 +35,6 @@ from sitecodec.site import survey
 from sitecodec.site.build import with_widths
 from sitecodec.site.layout import Layouts
 from sitecodec.site.rows import Problem
-from sitecodec.store import Store
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from sitecodec import families, formats
-from sitecodec.calibration import BEYOND_SAVING, payload_quality
+from sitecodec.disk.folders import plain
 from sitecodec.encoding import jobs
 from sitecodec.errors import ImageError
-from sitecodec.folders import plain
+from sitecodec.facts import families, formats
+from sitecodec.facts.calibration import BEYOND_SAVING, payload_quality
+from sitecodec.facts.reasons import Reason
 from sitecodec.payload import read_header
 from sitecodec.preview.decoded_cache import Pictures
-from sitecodec.reasons import Reason
 from sitecodec.settings import Settings
 from sitecodec.site import assets
 from sitecodec.site.offers import CONTENT_WIDTH

@@ -14,8 +14,8 @@ from sitecodec.preview.observing import SUFFIXES
 from sitecodec.preview.own_host import guarded
 from sitecodec.preview.preview import PREFIX, Preview
 from sitecodec.preview.site_files import around, site_app
-from sitecodec.printing import printable
 from sitecodec.settings import Settings
+from sitecodec.terminal.printing import printable
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

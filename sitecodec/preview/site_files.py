@@ -15,8 +15,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.utils import send_file
 from werkzeug.wrappers import Request, Response
 
-from sitecodec import formats
-from sitecodec.folders import plain
+from sitecodec.disk.folders import plain
+from sitecodec.facts import formats
 from sitecodec.preview.answers import text
 from sitecodec.preview.inspector import Environ, application
 from sitecodec.preview.own_host import foreign, is_loopback, is_own_host

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from sitecodec.folders import plain
+from sitecodec.disk.folders import plain
 from sitecodec.page import themes
 from sitecodec.settings import Settings
 from sitecodec.site import assets, manifest, survey

@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from sitecodec import formats
+from sitecodec.disk.store import Store
 from sitecodec.encoding import jobs
 from sitecodec.errors import SiteError
+from sitecodec.facts import formats
 from sitecodec.preview import observing
 from sitecodec.preview.observing import SUFFIXES, Changes
-from sitecodec.printing import count, heading
 from sitecodec.settings import Settings
 from sitecodec.site.build import with_widths
 from sitecodec.site.files import below
-from sitecodec.store import Store
+from sitecodec.terminal.printing import count, heading
 
 _LISTED = 10
 _log = logging.getLogger("sitecodec")

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sitecodec import formats
+from sitecodec.facts import formats
 from sitecodec.page import srcset
 from sitecodec.page.priority import LARGE
-from sitecodec.printing import size_text
 from sitecodec.site import files
+from sitecodec.terminal.printing import size_text
 
 # image-delivery-insight
 _BYTES_PER_PIXEL = 2 / 12

@@ -8,16 +8,17 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from sitecodec import codecs, formats
+from sitecodec import codecs
+from sitecodec.disk.folders import plain
 from sitecodec.encoding import jpegs
-from sitecodec.folders import plain
+from sitecodec.facts import formats
 from sitecodec.page import markup
-from sitecodec.printing import printable, size_text
 from sitecodec.report import tags
 from sitecodec.report.report import Report, rows
 from sitecodec.settings import Settings
 from sitecodec.site import files
 from sitecodec.site.manifest import Entry
+from sitecodec.terminal.printing import printable, size_text
 from sitecodec.visitors import break_even
 
 TEMPLATE = "report.html.jinja"

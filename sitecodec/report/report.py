@@ -7,10 +7,10 @@ import re
 import textwrap
 from dataclasses import asdict
 
-from sitecodec.printing import columns, heading, printable, size_text
 from sitecodec.report import tags
 from sitecodec.report.audits import DEVICES, Finding
 from sitecodec.report.weight import PageReport, Report, Shown, find_payload, measure, parse_budget
+from sitecodec.terminal.printing import columns, heading, printable, size_text
 from sitecodec.visitors import break_even
 
 __all__ = [

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sitecodec.printing import count, printable
 from sitecodec.site.manifest import Entry
+from sitecodec.terminal.printing import count, printable
 
 
 @dataclass(frozen=True)

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from sitecodec import formats
+from sitecodec.disk.folders import plain
 from sitecodec.errors import SettingsError, SiteError
-from sitecodec.folders import plain
+from sitecodec.facts import formats
 from sitecodec.page import served, urls
 from sitecodec.page.tokens import attributes_of, tags
-from sitecodec.printing import printable, size_text
 from sitecodec.report import audits
 from sitecodec.report.audits import DEVICES, Device, Finding, ImageTag
 from sitecodec.site import files, manifest
+from sitecodec.terminal.printing import printable, size_text
 from sitecodec.visitors import break_even, worker
 
 _BUDGET = re.compile(r"(page|image)=(\d+(?:\.\d+)?)\s*([kM]?)B?", re.IGNORECASE)

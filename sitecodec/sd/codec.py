@@ -9,17 +9,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sitecodec import engine, families, payload
-from sitecodec.codecs.protocol import NOT_INSTALLED
+from sitecodec import engine, payload
 from sitecodec.errors import ModelError, PayloadError, SettingsError, SitecodecError
-from sitecodec.families import Family
+from sitecodec.facts import families
+from sitecodec.facts.families import NOT_INSTALLED, Family
 from sitecodec.payload import Header
 from sitecodec.sd import container, grid, palette, registry
 from sitecodec.sd.description import Model
 from sitecodec.sd.libraries import need_torch
 
 if TYPE_CHECKING:
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
     from sitecodec.sd.grid import Latents
     from sitecodec.sd.networks import Networks
 

@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sitecodec import families, payload
+from sitecodec import payload
 from sitecodec.engine import grid as coder
 from sitecodec.errors import PayloadError
+from sitecodec.facts import families
 from sitecodec.payload import Header
 from sitecodec.sd import grid, palette
 

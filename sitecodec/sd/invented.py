@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sitecodec import lettering, metrics
-from sitecodec.calibration import GENERATIVE_TILE, SKIN_SCORE, STRICTER
+from sitecodec.facts.calibration import GENERATIVE_TILE, SKIN_SCORE, STRICTER
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
 
     Plane = NDArray[np.float32]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
     from sitecodec.sd.grid import Latents
 
 STEPS, STRENGTH, ETA = 66, 0.04, 0.9

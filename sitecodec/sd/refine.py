@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from sitecodec.pixels import Pixels
+    from sitecodec.facts.pixels import Pixels
     from sitecodec.sd.grid import Latents
     from sitecodec.sd.networks import Networks
 

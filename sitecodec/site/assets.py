@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from sitecodec import formats, writing
+from sitecodec.disk import writing
 from sitecodec.encoding import jobs
+from sitecodec.facts import formats
 from sitecodec.payload import is_flat
 from sitecodec.site import files
 

@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sitecodec import formats, writing
+from sitecodec.disk import writing
+from sitecodec.disk.store import Store
 from sitecodec.errors import SiteError
+from sitecodec.facts import formats
 from sitecodec.page import served, urls
-from sitecodec.printing import printable
 from sitecodec.settings import Settings
 from sitecodec.site import assets, lock, manifest, originals, pages, rows, shipping, stale
 from sitecodec.site.encoded import encode, with_widths
@@ -24,7 +25,7 @@ from sitecodec.site.offers import CONTENT_WIDTH, Offers
 from sitecodec.site.rows import ImageRow, Problem
 from sitecodec.site.summary import Summary
 from sitecodec.site.surroundings import Surroundings
-from sitecodec.store import Store
+from sitecodec.terminal.printing import printable
 from sitecodec.visitors import break_even
 from sitecodec.visitors.installed import installed
 

@@ -13,11 +13,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sitecodec.disk.folders import MOST_BYTES, plain
 from sitecodec.encoding import jobs
 from sitecodec.errors import ImageError, SitecodecError
-from sitecodec.folders import MOST_BYTES, plain
-from sitecodec.printing import printable
-from sitecodec.reasons import Reason
+from sitecodec.facts.reasons import Reason
 from sitecodec.settings import Settings
 from sitecodec.site import assets
 from sitecodec.site.files import File
@@ -26,6 +25,7 @@ from sitecodec.site.memory import Kept, Memory
 from sitecodec.site.offers import CONTENT_WIDTH
 from sitecodec.site.rows import ImageRow
 from sitecodec.site.surroundings import Surroundings
+from sitecodec.terminal.printing import printable
 from sitecodec.visitors.installed import Installed
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 
-from sitecodec import seal
+from sitecodec.disk import seal
 from sitecodec.encoding import outcome, trials
 from sitecodec.site import memory, placeholder
 from sitecodec.visitors import installed

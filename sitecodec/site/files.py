@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TypeAlias
 
-from sitecodec.folders import MOST_BYTES
+from sitecodec.disk.folders import MOST_BYTES
 
 
 class File(NamedTuple):

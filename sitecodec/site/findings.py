@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from sitecodec.errors import SettingsError
 from sitecodec.page.layout import Layout
-from sitecodec.printing import printable
 from sitecodec.settings import Settings, quality_of
 from sitecodec.site.manifest import Form
 from sitecodec.site.rows import ImageRow, Problem
+from sitecodec.terminal.printing import printable
 
 _log = logging.getLogger("sitecodec")
 

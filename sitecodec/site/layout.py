@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from sitecodec.folders import plain
+from sitecodec.disk.folders import plain
 from sitecodec.page import urls
 from sitecodec.site import files
 from sitecodec.site.files import File

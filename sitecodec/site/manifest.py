@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sitecodec.folders import plain
+from sitecodec.disk.folders import plain
 from sitecodec.site import files
 
 NAME = "sitecodec.json"

@@ -21,16 +21,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sitecodec import seal, writing
+from sitecodec.disk import seal, writing
+from sitecodec.disk.store import Store, key
 from sitecodec.errors import StoreError
 from sitecodec.page import templates
-from sitecodec.printing import printable
 from sitecodec.settings import Settings
 from sitecodec.site import assets
 from sitecodec.site.files import File
 from sitecodec.site.findings import Findings
 from sitecodec.site.rows import ImageRow
-from sitecodec.store import Store, key
+from sitecodec.terminal.printing import printable
 
 MAGIC = b'{"pa'
 """The first bytes of an entry. Entries of other kinds begin with other bytes."""
@@ -42,9 +42,9 @@ CODE = (
     "site",
     "visitors",
     "encoding/outcome.py",
-    "formats.py",
-    "printing.py",
-    "reasons.py",
+    "facts/formats.py",
+    "facts/reasons.py",
+    "terminal/printing.py",
 )
 """The code that makes pages out of encoded files. What another version of it made is forgotten."""
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from sitecodec import formats
+from sitecodec.facts import formats
 from sitecodec.page.layout import ADDED, Layout
 
 if TYPE_CHECKING:

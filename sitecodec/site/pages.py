@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from sitecodec import writing
+from sitecodec.disk import writing
 from sitecodec.errors import SitecodecError, SiteError
 from sitecodec.page.splice import splice
 from sitecodec.page.style import RULES

@@ -13,10 +13,11 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sitecodec import codecs, formats
+from sitecodec import codecs
+from sitecodec.disk.store import Store, key
 from sitecodec.errors import StoreError
+from sitecodec.facts import formats
 from sitecodec.site import assets
-from sitecodec.store import Store, key
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from typing import TypeAlias
 
-from sitecodec import formats
+from sitecodec.facts import formats
 from sitecodec.page import html, urls
 from sitecodec.site.offers import Offers
 from sitecodec.site.survey import Page, Preload

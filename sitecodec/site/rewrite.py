@@ -7,8 +7,8 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import TypeAlias
 
-from sitecodec import formats
-from sitecodec.formats import Format, Role
+from sitecodec.facts import formats
+from sitecodec.facts.formats import Format, Role
 from sitecodec.page import css, encodings, html, markup, priority, srcset, urls
 from sitecodec.site import files, preloads
 from sitecodec.site.assets import Asset

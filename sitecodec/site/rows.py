@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from sitecodec import formats
+from sitecodec.facts import formats
 from sitecodec.visitors import break_even
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
-from sitecodec import formats
+from sitecodec.facts import formats
 from sitecodec.settings import Settings
 from sitecodec.site import assets
 from sitecodec.visitors import break_even

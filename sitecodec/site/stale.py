@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
-from sitecodec import writing
-from sitecodec.folders import plain
+from sitecodec.disk import writing
+from sitecodec.disk.folders import plain
 from sitecodec.page import urls
 from sitecodec.page.splice import splice
 from sitecodec.site import assets, files, manifest

@@ -6,10 +6,10 @@ import textwrap
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from sitecodec import formats
-from sitecodec.printing import clipped, columns, count, size_text
-from sitecodec.reasons import Reason
+from sitecodec.facts import formats
+from sitecodec.facts.reasons import Reason
 from sitecodec.site.rows import ImageRow, Problem
+from sitecodec.terminal.printing import clipped, columns, count, size_text
 
 if TYPE_CHECKING:
     pass

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from sitecodec.folders import plain
+from sitecodec.disk.folders import plain
 from sitecodec.page import css, encodings, html, markup, owners, policy, srcset, urls
 from sitecodec.site import globs, programs, scans
 from sitecodec.site.files import File

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from sitecodec import formats
 from sitecodec.errors import SettingsError
+from sitecodec.facts import formats
+from sitecodec.facts.reasons import Reason
 from sitecodec.page import css, html, lazy, srcset, urls
 from sitecodec.page.layout import Layout
 from sitecodec.page.policy import Allowed
-from sitecodec.reasons import Reason
 from sitecodec.settings import Settings
 from sitecodec.site import assets, files, globs
 from sitecodec.site.files import File

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from sitecodec import configuration_text
+from sitecodec.disk import configuration_text
 from sitecodec.errors import SettingsError
 
 FOLDER = Path(__file__).with_name("configs")

@@ -24,7 +24,7 @@ import click
 from PIL import Image
 
 from sitecodec.errors import SettingsError, SitecodecError
-from sitecodec.progress import progress_bar
+from sitecodec.terminal.progress import progress_bar
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SIZES = ((760, 640), (900, 700), (1100, 760), (620, 820))

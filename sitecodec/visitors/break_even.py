@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
-from sitecodec import formats
+from sitecodec.facts import formats
 
 WORKER = "sitecodec-sw.js"
 """The worker's file, at the site's root."""

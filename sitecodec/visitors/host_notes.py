@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sitecodec import formats
-from sitecodec.folders import plain
+from sitecodec.disk.folders import plain
+from sitecodec.facts import formats
 from sitecodec.page import policy, served, urls
 from sitecodec.visitors import host_rules, worker
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sitecodec import configuration_text
+from sitecodec.disk import configuration_text
 from sitecodec.visitors import patterns
 
 _SET = re.compile(

@@ -12,10 +12,10 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from sitecodec.disk.store import Store, key
 from sitecodec.encoding import jobs
 from sitecodec.errors import StoreError
 from sitecodec.settings import Settings
-from sitecodec.store import Store, key
 
 MAGIC = b"SCI1"
 _MOST_BYTES = 1 << 30

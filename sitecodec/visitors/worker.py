@@ -15,10 +15,12 @@ import re
 import zlib
 from pathlib import Path
 
-from sitecodec import engine, families, formats, models, payload, writing
+from sitecodec import engine, models, payload
+from sitecodec.disk import writing
+from sitecodec.disk.folders import plain
+from sitecodec.disk.store import Store, key
 from sitecodec.errors import StoreError
-from sitecodec.folders import plain
-from sitecodec.store import Store, key
+from sitecodec.facts import families, formats
 from sitecodec.visitors import break_even
 
 NAME = break_even.WORKER

@@ -7,10 +7,11 @@ import base64
 import numpy as np
 import pytest
 
-from sitecodec import formats, metrics
+from sitecodec import metrics
 from sitecodec.encoding import conventional, encoders, images, sources
 from sitecodec.encoding.task import Task
 from sitecodec.errors import ImageError
+from sitecodec.facts import formats
 from tests import picture_files
 from tests.conftest import make_photo
 

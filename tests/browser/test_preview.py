@@ -21,7 +21,7 @@ import pytest
 from PIL import Image
 
 from sitecodec import codecs
-from sitecodec.store import Store
+from sitecodec.disk.store import Store
 from tests.conftest import encode, make_photo
 from tests.hosts.running import Live, mkdocs
 

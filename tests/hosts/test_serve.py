@@ -20,7 +20,7 @@ from PIL import Image
 import mkdocs_plugin
 import sitecodec
 from sitecodec import codecs
-from sitecodec.store import Store
+from sitecodec.disk.store import Store
 from tests.hosts.running import Live, eventually, mkdocs
 
 HOSTS = ["mkdocs", "properdocs"]

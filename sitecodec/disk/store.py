@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from sitecodec import marker
+from sitecodec.disk import marker
+from sitecodec.disk.folders import Folder, opened, real
 from sitecodec.errors import StoreError
-from sitecodec.folders import Folder, opened, real
 
 _MAGIC = b"SCS2"
 _HEAD = len(_MAGIC) + 32
@@ -99,7 +99,7 @@ class Store(NamedTuple):
         Raises StoreError if the folder cannot be written, is full, or belongs to something else.
         """
         if not _KEY.match(key):
-            raise StoreError(f"not a key of the store: {key!r}; use sitecodec.store.key")
+            raise StoreError(f"not a key of the store: {key!r}; use sitecodec.disk.store.key")
         if len(data) > _MOST_BYTES - _HEAD:
             raise StoreError(f"an entry of {len(data)} bytes is too large; lower 'max_pixels'")
         self._claim()

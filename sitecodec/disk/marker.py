@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
+from sitecodec.disk.folders import opened, real
 from sitecodec.errors import StoreError
-from sitecodec.folders import opened, real
 
 NAME = "CACHEDIR.TAG"
 _SIGNATURE = b"Signature: 8a477f597d28d172789f06886806bc55"

@@ -13,7 +13,7 @@ import logging
 import os
 from pathlib import Path
 
-from sitecodec import places
+from sitecodec.disk import places
 
 _NAME = "secret"
 _BYTES = 32

@@ -45,3 +45,7 @@ ALL = (WEB, SD, FLAT)
 def named(name: str) -> Family | None:
     """The family of that name, if there is one."""
     return next((family for family in ALL if family.name == name), None)
+
+
+NOT_INSTALLED, NONE_NEEDED = "not installed", "none needed"
+"""What a codec says of a payload in place of its model's name."""

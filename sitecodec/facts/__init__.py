@@ -1,0 +1,1 @@
+"""The facts that all rooms share: formats, families of payloads, reasons, calibrated numbers."""

@@ -1,0 +1,1 @@
+"""What is printed: lines of text, names made safe, a bar while something lasts."""
