@@ -149,6 +149,7 @@ PAGES: dict[str, Callable[[int], bytes]] = {
     "policies": again(
         b"<meta http-equiv=content-security-policy content=\"img-src 'self'\">", after=IMG
     ),
+    "images deep in a page": lambda n: b"<div>" * 600 + IMG * (n // len(IMG)),
     "a long address of the site": halves(
         b"a", b"/'><img src=a.png>", before=b"<link rel=canonical href='https://x/"
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 LENGTH = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(px|%|vw|rem|em|)")
@@ -43,6 +44,7 @@ UNBOUND = Bound(math.inf, math.inf)
 NOTHING = Bound(0, 0)
 
 
+@lru_cache(maxsize=4096)  # images beside each other have the same values, in the same rooms
 def width_of(value: str, room: Bound) -> Bound:
     """How wide a value of `width` makes an element in a room."""
     if value.startswith(("min(", "clamp(")) and value.endswith(")"):

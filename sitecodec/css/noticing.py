@@ -68,7 +68,7 @@ def wrapper_noticed(found: Tree, styles: Styles, element: Element, sources: int)
     finally:
         parent[place] = element
         found.parents[element], found.places[element] = parent, place
-        del found.parents[picture], found.places[picture]
+        del found.parents[picture], found.places[picture], found.nodes[picture]
     return why or _all_noticed(found, styles, parent)
 
 
@@ -97,7 +97,7 @@ def _wrapping(found: Tree, seeing: list[Selector], parent: Element, images: list
 
     def matching() -> _Matches:
         found.steps.take(len(seeing) * len(beside))
-        nodes = [node(found, element) for element in beside]
+        nodes = [node(found, element, anew=True) for element in beside]
         return {(s.text, n.etree_element): True for s in seeing for n in nodes if s.may_match(n)}
 
     before, kept = matching(), [parent[place] for place in images]

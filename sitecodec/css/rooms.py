@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from sitecodec.css.bounds import (
     AUTO,
@@ -17,7 +17,7 @@ from sitecodec.css.bounds import (
     pixels_of,
     width_of,
 )
-from sitecodec.css.styles import Styles
+from sitecodec.css.styles import Box, Styles
 from sitecodec.css.tree import Node
 
 # Columns that fill a grid: of a least width, and of equal parts of the rest.
@@ -30,46 +30,77 @@ def container(styles: Styles, image: Node, content: tuple[str, int] | None = Non
     """How wide the box may be that an image's percentages count from.
 
     `content` is the class of the theme's element for content, and how wide that shows an image.
+    All of a page's images are asked for with the same.
     """
-    around: list[tuple[Node, Bound]] = []
-    for element in boxes_around(styles, image):
-        room = _room(styles, element, around)
-        bound = _inside(styles, element, room)
-        if _is_from_margins(styles, element, around):
-            bound = UNBOUND
-        if "contents" in styles.values(element, "display"):
-            bound = bound.or_more(room)
-        if content and content[0] in element.classes:
-            bound = bound.at_most(Bound(1.0, content[1]))
-        around.append((element, bound))
-    return _room(styles, image, around)
+    return _room(styles, image, _box(styles, image.parent, content))
 
 
-def boxes_around(styles: Styles, image: Node) -> list[Node]:
-    """The elements around an image that have, or may have, a box; the outermost first."""
-    return [e for e in image.ancestors if styles.values(e, "display") != {"contents"}]
+def box_around(styles: Styles, image: Node) -> Node | None:
+    """The nearest element around an image that has, or may have, a box."""
+    around = (e for e in reversed(image.ancestors) if styles.values(e, "display") != {"contents"})
+    return next(around, None)
 
 
-def _room(styles: Styles, element: Node, around: list[tuple[Node, Bound]]) -> Bound:
-    """How wide an element's containing block may be; `around` it from the outermost inwards.
+def _box(styles: Styles, element: Node | None, content: tuple[str, int] | None) -> Box | None:
+    """The box of an element, or of the nearest around it that may have one; None for the window.
+
+    Each element is looked at once for all that is in it.
+    """
+    inner: list[Node] = []
+    while element is not None and element.etree_element not in styles.boxes:
+        inner.append(element)
+        element = element.parent
+    box = None if element is None else styles.boxes[element.etree_element]
+    for each in reversed(inner):
+        each.steps.take(1)
+        if styles.values(each, "display") != {"contents"}:
+            box = Box(each, _bound(styles, each, box, content), box)
+        styles.boxes[each.etree_element] = box
+    return box
+
+
+def _bound(
+    styles: Styles, element: Node, around: Box | None, content: tuple[str, int] | None
+) -> Bound:
+    """How wide an element may be among those around it."""
+    room = _room(styles, element, around)
+    bound = _inside(styles, element, room)
+    if _is_from_margins(styles, element, around):
+        bound = UNBOUND
+    if "contents" in styles.values(element, "display"):
+        bound = bound.or_more(room)
+    if content and content[0] in element.classes:
+        bound = bound.at_most(Bound(1.0, content[1]))
+    return bound
+
+
+def _outwards(box: Box | None) -> Iterator[Box]:
+    """A box, and all boxes around it."""
+    while box is not None:
+        box.node.steps.take(1)
+        yield box
+        box = box.outer
+
+
+def _room(styles: Styles, element: Node, around: Box | None) -> Bound:
+    """How wide an element's containing block may be, in the box around it.
 
     That of an absolutely placed element is the nearest one around it that is placed, too.
     """
-    if not around:
+    if around is None:
         return Bound()
     positions = styles.values(element, "position")
     if positions & {"absolute", "fixed"}:
         room = Bound()
-        for _, bound in around:  # the outermost first
-            room = room.or_more(bound)
-        if "fixed" in positions or not _is_placed(styles, around[-1][0]):
+        for box in _outwards(around):
+            room = room.or_more(box.bound)
+        if "fixed" in positions or not _is_placed(styles, around.node):
             return room
-        room = _padded(styles, *around[-1])
+        room = _padded(styles, around.node, around.bound)
         if positions <= {"absolute"}:
             return room
-        return room.or_more(around[-1][1])
-    parent, bound = around[-1]
-    return bound.at_most(_cell(styles, parent, element))
+        return room.or_more(around.bound)
+    return around.bound.at_most(_cell(styles, around.node, element))
 
 
 def _is_placed(styles: Styles, element: Node) -> bool:
@@ -164,7 +195,7 @@ def _inside(styles: Styles, element: Node, outer: Bound) -> Bound:
     return bound
 
 
-def _is_from_margins(styles: Styles, element: Node, around: list[tuple[Node, Bound]]) -> bool:
+def _is_from_margins(styles: Styles, element: Node, around: Box | None) -> bool:
     """Whether an absolutely placed element may begin outside of the window and reach to its end.
 
     It does where nothing says how far from the left it is, and what is around it is pulled there.
@@ -172,7 +203,7 @@ def _is_from_margins(styles: Styles, element: Node, around: list[tuple[Node, Bou
     if not styles.values(element, "position") & {"absolute", "fixed"}:
         return False
     one = Bound(1, 1)
-    return any(_between_margins(styles, outer, one) != one for outer, _ in around)
+    return any(_between_margins(styles, box.node, one) != one for box in _outwards(around))
 
 
 def _between_margins(styles: Styles, element: Node, outer: Bound) -> Bound:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from sitecodec.css import sheets
+from sitecodec.css.bounds import Bound
 from sitecodec.css.selectors import Selector
 from sitecodec.css.sheets import Rule, Sheet
 from sitecodec.css.tree import Node
@@ -75,7 +76,11 @@ class Styles:
         self.seeing = {mark: tuple(found.values()) for mark, found in seeing.items()}
         """The selectors that would see an attribute, or a WRAPPER, of an image."""
         self._matched: dict[Element, list[Placed]] = {}
-        self._declared: dict[Element, dict[str, list[_Declared]]] = {}
+        self._declared: dict[Element, _Declarations] = {}
+        self._alike: dict[tuple[int, ...], _Declarations] = {}
+        self._set: dict[tuple[Element, str], bool] = {}
+        self.boxes: dict[Element, Box | None] = {}
+        """The nearest box around what is in an element, for rooms.py."""
         self.together: dict[Element, str] = {}
         """The selector that sees all images of an element being wrapped at once; '' for none."""
 
@@ -83,6 +88,9 @@ class Styles:
         """Forget what was found out of the elements of the page before."""
         self._matched.clear()
         self._declared.clear()
+        self._alike.clear()
+        self._set.clear()
+        self.boxes.clear()
         self.together.clear()
 
     def matched(self, element: Node) -> list[Placed]:
@@ -102,44 +110,83 @@ class Styles:
             self._matched[element.etree_element] = found
         return found
 
-    def values(self, element: Node, name: str, base: str = "") -> set[str]:
+    def values(self, element: Node, name: str, base: str = "") -> frozenset[str]:
         """The values that a property may have on an element; `base` where nothing is declared.
 
         `base` is what the attributes of the element say, or ''. Values are as they are written.
         """
         assert name in PROPERTIES
         declared = self._declarations(element)
-        found = [*declared.get(name, ()), *declared.get("all", ())]
+        known = declared.values.get((name, base))
+        if known is not None:
+            return known
+        found = [*declared.given.get(name, ()), *declared.given.get("all", ())]
+        element.steps.take(len(found))
         possible = {base}
         for _, certain, value in sorted(found, key=lambda item: item[0]):
             if value.split("(")[0] in ("unset", "initial", "revert", "revert-layer"):
                 possible |= {"", base, "revert"} if value != "initial" else {""}
             else:
                 possible = {value} if certain else possible | {value}
-        return possible
+        declared.values[name, base] = frozenset(possible)
+        return declared.values[name, base]
 
-    def _declarations(self, element: Node) -> dict[str, list[_Declared]]:
-        """What is declared for an element, by property."""
+    def is_set(self, element: Node, name: str, usual: frozenset[str]) -> bool:
+        """Whether a property may have an unusual value on an element, or on one around it."""
+        inner: list[Node] = []
+        around: Node | None = element
+        while around is not None and (around.etree_element, name) not in self._set:
+            inner.append(around)
+            around = around.parent
+        found = around is not None and self._set[around.etree_element, name]
+        for each in reversed(inner):
+            found = found or bool(self.values(each, name) - usual)
+            self._set[each.etree_element, name] = found
+        return found
+
+    def _declarations(self, element: Node) -> _Declarations:
+        """What is declared for an element; the same for all that the same rules match."""
         known = self._declared.get(element.etree_element)
         if known is not None:
             return known
+        matched, style = self.matched(element), element.etree_element.get("style", "")
+        alike = tuple(map(id, matched))
+        if not style and alike in self._alike:
+            self._declared[element.etree_element] = self._alike[alike]
+            return self._alike[alike]
         found: dict[str, list[_Declared]] = {}
-        for rule, normal, important, declared in self.matched(element):
+        for rule, normal, important, declared in matched:
             certain = rule.always and rule.selector.exact
             element.steps.take(len(declared))
             for place, own in enumerate(declared):
                 key = (*(important if own.important else normal), place)
                 found.setdefault(own.name, []).append((key, certain, own.value))
-        own_style = sheets.declarations(element.etree_element.get("style", ""))
-        for place, own in enumerate(_that_matter(own_style)):
+        for place, own in enumerate(_that_matter(sheets.declarations(style))):
             key = (2 + 2 * own.important, place)
             found.setdefault(own.name, []).append((key, True, own.value))
-        self._declared[element.etree_element] = found
-        return found
+        made = self._declared[element.etree_element] = _Declarations(found, {})
+        if not style:
+            self._alike[alike] = made
+        return made
+
+
+class Box(NamedTuple):
+    """An element that has, or may have, a box, how wide it may be, and the one around it."""
+
+    node: Node
+    bound: Bound
+    outer: Box | None
 
 
 _Declared = tuple[Key, bool, str]
 """The place of a declaration in the cascade, whether it holds for sure, and its value."""
+
+
+class _Declarations(NamedTuple):
+    """What is declared for an element, by property, and the values that follow from it."""
+
+    given: dict[str, list[_Declared]]
+    values: dict[tuple[str, str], frozenset[str]]
 
 
 def _that_matter(given: Iterable[sheets.Declaration]) -> tuple[sheets.Declaration, ...]:

@@ -46,6 +46,7 @@ _DEEPEST = 512  # elements in each other, as in Chromium: what is deeper stands 
 
 _LEAST_STEPS = 1_000_000
 _STEPS_PER_ELEMENT = 10
+_STEPS_OF_NODE = 5  # to wrap an element takes as long as so many comparisons with a rule
 
 
 class TooMuchError(Exception):
@@ -83,6 +84,9 @@ class Tree(NamedTuple):
     steps: Steps
     """What may be spent on this page."""
 
+    nodes: dict[Element, Node]
+    """The elements around images, wrapped once for all that is in them."""
+
 
 class Node(ElementWrapper):  # type: ignore[misc]
     """An element to match selectors against; the siblings before it are wrapped when asked for."""
@@ -91,7 +95,7 @@ class Node(ElementWrapper):  # type: ignore[misc]
         super().__init__(*args, **values)
         self._previous_siblings: tuple[Node, ...] | None = None
         self.steps: Steps = Steps() if self.parent is None else self.parent.steps
-        self.steps.take(1)
+        self.steps.take(_STEPS_OF_NODE)
 
     @property
     def ancestors(self) -> tuple[Node, ...]:
@@ -139,7 +143,7 @@ def tree(data: bytes) -> Tree:
     root = Element("html")
     head, body = SubElement(root, "head"), Element("body")
     root.append(body)
-    found = Tree(root, {}, {head: root, body: root}, {head: 0, body: 1}, {}, Steps())
+    found = Tree(root, {}, {head: root, body: root}, {head: 0, body: 1}, {}, Steps(), {})
     stack = [root, head]
     templates = 0
     content: tuple[Element, int] | None = None
@@ -197,18 +201,36 @@ def is_foreign(found: Tree, element: Element) -> bool:
     return False
 
 
-def node(found: Tree, element: Element) -> Node:
-    """An element of the tree, wrapped with its ancestors."""
-    parent = found.parents.get(element)
+def node(found: Tree, element: Element, *, anew: bool = False) -> Node:
+    """An element of the tree, wrapped with its ancestors.
+
+    `anew`: these too, where elements before them have changed since they were wrapped.
+    """
+    path = [element]
+    above = found.parents.get(element)
+    while above is not None and (anew or above not in found.nodes):
+        path.append(above)
+        above = found.parents.get(above)
+    wrapped = None if above is None else found.nodes[above]
+    for inner in reversed(path):
+        wrapped = _inside(found, inner, wrapped)
+        if inner is not element and not anew:
+            found.nodes[inner] = wrapped
+    assert wrapped is not None
+    return wrapped
+
+
+def _inside(found: Tree, element: Element, parent: Node | None) -> Node:
+    """An element, wrapped, in its wrapped parent; None for the root."""
     if parent is None:
         root = Node(element, None, 0, None, in_html_document=True)
         root.steps = found.steps
         return root
-    wrapped = node(found, parent)
+    around = parent.etree_element
     index = found.places.get(element, -1)
-    if not (0 <= index < len(parent) and parent[index] is element):
-        index = list(parent).index(element)
-    return Node(element, wrapped, index, None, in_html_document=True)
+    if not (0 <= index < len(around) and around[index] is element):
+        index = list(around).index(element)
+    return Node(element, parent, index, None, in_html_document=True)
 
 
 def _attributes(data: bytes, start: int, end: int) -> dict[str, str]:

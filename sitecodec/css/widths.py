@@ -16,10 +16,11 @@ from sitecodec.css.bounds import (
     pixels_of,
     width_of,
 )
-from sitecodec.css.rooms import boxes_around, container, is_scaled, limit
+from sitecodec.css.rooms import box_around, container, is_scaled, limit
 from sitecodec.css.styles import Styles
 from sitecodec.css.tree import Node
 
+_HORIZONTAL = frozenset(("", "horizontal-tb"))
 _RATIO = re.compile(r"(\d+\.?\d*|\.\d+)(?:\s*/\s*(\d+\.?\d*|\.\d+))?")
 
 
@@ -43,6 +44,7 @@ def shown(
     room = container(styles, image, content)
     widths = styles.values(image, "width", hints.get("width", ""))
     bound = NOTHING
+    image.steps.take(len(widths))
     for value in widths:
         if value in AUTO or value in ("max-content", "min-content"):
             high = _by_height(styles, image, natural, hints)
@@ -68,8 +70,7 @@ def shown(
 
 def vertical(styles: Styles, image: Node) -> bool:
     """Whether text may run from top to bottom around an image."""
-    around = (image, *image.ancestors)
-    return any(styles.values(e, "writing-mode") - {"", "horizontal-tb"} for e in around)
+    return styles.is_set(image, "writing-mode", _HORIZONTAL)
 
 
 def _by_height(
@@ -102,8 +103,8 @@ def _covering(
 
     `ratio` is the image's width by its height. Flex containers may stretch a box.
     """
-    around = boxes_around(styles, image)
-    if around and any("flex" in value for value in styles.values(around[-1], "display")):
+    around = box_around(styles, image)
+    if around and any("flex" in value for value in styles.values(around, "display")):
         return None
     for value in styles.values(image, "height", hints.get("height", "")) - {"", "auto"}:
         match = LENGTH.fullmatch(value)

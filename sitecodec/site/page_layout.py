@@ -28,6 +28,7 @@ _NOT_OVERWRITTEN = frozenset((*ADDED, "width", "height", "srcset", "sizes"))
 _VALUE = "?"
 _PIXELS = re.compile(r"\d{1,5}", re.ASCII)
 _PLAIN_STYLE = re.compile(r"(?:[-\w\s:;,.%#!]|\((?:[-\w\s,.%+*/]*)\))*")
+_NO_ZOOM = frozenset(("", "1", "normal", "100%"))
 _FLEX = re.compile(r"flex|-box|\?")
 
 
@@ -138,7 +139,7 @@ class PageLayout(NamedTuple):
             values(node, "content-visibility") - {"", "visible"}
         ):
             return "its containment"
-        if any(values(e, "zoom") - {"", "1", "normal", "100%"} for e in (node, *node.ancestors)):
+        if self.styles.is_set(node, "zoom", _NO_ZOOM):
             return "zoom"
         for parent in reversed(node.ancestors):
             shown = values(parent, "display")
