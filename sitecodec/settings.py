@@ -13,6 +13,7 @@ from reprlib import Repr
 from typing import Any
 
 from sitecodec.disk import configuration_text
+from sitecodec.disk.folders import plain
 from sitecodec.errors import SettingsError
 from sitecodec.facts import families
 from sitecodec.facts.calibration import MIN_TILE_SCORE, QUALITIES, QUALITY
@@ -217,7 +218,7 @@ def load(path: Path | None = None) -> Settings:
 def _is_ours(path: Path) -> bool:
     """Whether a file here has settings: an mkdocs.yml may do without the plugin."""
     try:
-        return b"sitecodec" in path.read_bytes() or path.suffix == ".toml"
+        return b"sitecodec" in plain(path) or path.suffix == ".toml"
     except OSError:
         return False
 
@@ -225,7 +226,7 @@ def _is_ours(path: Path) -> bool:
 def _values(path: Path) -> Mapping[str, Any]:
     """The plain values in a configuration file; none where there is no such file."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = plain(path).decode("utf-8")
         if path.suffix.lower() in (".yml", ".yaml"):
             return _of_plugin(path, text)
         return configuration_text.toml(text)

@@ -1,4 +1,6 @@
+import os
 import pickle
+import sys
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 
@@ -231,6 +233,13 @@ def test_values_that_aliases_make_a_billion_of_are_one_line(tmp_path: Path) -> N
     (tmp_path / "mkdocs.yml").write_text("\n".join(merges))
     with pytest.raises(SettingsError, match=r"too many keys|has no plugin"):  # by PyYAML's version
         settings.load(tmp_path / "mkdocs.yml")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes in folders")
+def test_a_pipe_is_no_file_of_settings(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "sitecodec.toml")
+    with pytest.raises(SettingsError, match="not a file"):
+        settings.load(tmp_path / "sitecodec.toml")
 
 
 def test_a_key_of_thousands_of_parts_is_one_line(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +111,15 @@ def test_what_is_no_model_is_refused_and_nothing_is_left(run, registry, tmp_path
     shutil.copy(run / "trained.decoder.slm", bad / "second.decoder.slm")
     refused("several models", "mine", bad)
     assert not registry.exists() or not any(Path(registry).rglob("*.slm"))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes in folders")
+@pytest.mark.parametrize("part", trained.PARTS)
+def test_pipes_are_refused(run, registry, tmp_path, part):
+    bad = shutil.copytree(run, tmp_path / "bad")
+    (bad / f"trained.{part}.slm").unlink()
+    os.mkfifo(bad / f"trained.{part}.slm")
+    refused("not a file", "mine", bad)
 
 
 def test_a_model_that_is_not_there_says_how_to_add_it(registry, tmp_path):

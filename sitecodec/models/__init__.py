@@ -6,6 +6,7 @@ import functools
 import struct
 from pathlib import Path
 
+from sitecodec.disk.folders import plain
 from sitecodec.errors import ModelError
 
 DEFAULT = "web-1"
@@ -24,7 +25,7 @@ def read(name: str, part: str) -> bytes:
             return (FOLDER / f"{name}.{part}.slm").read_bytes()
         from sitecodec.models import trained
 
-        return trained.path(name, part).read_bytes()
+        return plain(trained.path(name, part))
     except FileNotFoundError as error:
         raise ModelError(
             f"no model {name!r} for the codec web (there: {', '.join(names())}):"

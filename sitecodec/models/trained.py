@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sitecodec.disk.folders import plain
 from sitecodec.errors import ModelError, SitecodecError
 from sitecodec.models import user_folder
 
@@ -45,7 +46,7 @@ def add(name: str, source: Path) -> None:
     if len(found) > 1:
         raise ModelError(f"{source} holds several models ({', '.join(found)}): leave one there")
     try:
-        files = {part: (source / f"{found[0]}.{part}.slm").read_bytes() for part in PARTS}
+        files = {part: plain(source / f"{found[0]}.{part}.slm") for part in PARTS}
         trial = engine.Models(files["decoder"], files["encoder"])
         picture = np.full((32, 32, 3), 128, np.uint8)
         engine.decode(engine.encode(picture, trial, 50), trial)
@@ -56,7 +57,8 @@ def add(name: str, source: Path) -> None:
             temporary.replace(path(name, part))
     except OSError as error:
         raise ModelError(
-            f"cannot add {source}: {error.filename}: {(error.strerror or str(error)).lower()}"
+            f"cannot add {source}: {error.filename or found[0]}:"
+            f" {(error.strerror or str(error)).lower()}"
         ) from error
     except SitecodecError as error:
         raise ModelError(f"{source}: {error}") from error
