@@ -112,6 +112,24 @@ def test_the_content_counts_not_the_size(site: Path, settings: Settings) -> None
     assert built(site, settings) == first
 
 
+def test_what_stands_between_pictures_is_not_lost(
+    site: Path, settings: Settings, make: Any
+) -> None:
+    """An author's `<PICTURE>` that names an encoded file is not the wrapper before it."""
+    first = built(site, settings)["index.html"]
+    named = re.findall(r'srcset="([^" ]*/a-[^" ]*)', first)[0]
+    inner = f'<source srcset="{named}"><img src="i/a.png">'
+    for text in (
+        f"<picture data-sitecodec></picture><p>precious</p><PICTURE>{inner}</picture>",
+        f"<picture data-sitecodec><b>precious</b>{inner}</picture>",
+        f"<picture data-sitecodec><source srcset=x><b>precious</b>{inner}</picture>",
+    ):
+        (site / "b.html").write_text(f"<html><head></head><body>{text}</body></html>")
+        (site / "i/a.png").write_bytes(make.file(make.photo(160, 240, len(text))))
+        built(site, settings)
+        assert "precious" in (site / "b.html").read_text()
+
+
 def test_a_source_that_was_dropped_changes_nothing_until_it_comes_back(
     site: Path, settings: Settings, make: Any
 ) -> None:

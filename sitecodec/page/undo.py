@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from html import escape
+from itertools import pairwise
 from typing import TypeAlias
 
 from sitecodec.page import html, srcset
@@ -24,6 +25,8 @@ Itself for that of a source that has changed: what was added to its tag may not 
 
 Span: TypeAlias = tuple[int, int, bytes]
 
+_PICTURE = re.compile(rb"<picture\b[^<>]*\bdata-sitecodec\b[^<>]*>\s*\Z")
+_LONGEST = 2000  # bytes of its start tag
 _PICTURE_END = re.compile(rb"\s*</picture\s*>")
 # What stands in for an image while it loads, and the size that its space is reserved by.
 _OWN_STYLE = re.compile(
@@ -97,12 +100,19 @@ def _image(data: bytes, image: Image, source_of: SourceOf) -> Iterator[Span]:
 
 
 def _around(data: bytes, image: Image) -> tuple[int, int] | None:
-    """The place of the `<picture>` that we have put around an image, if there is one."""
-    start = data.rfind(b"<picture", 0, image.start) if image.sources is not None else -1
+    """The place of the `<picture>` that we have put around an image, if there is one.
+
+    Nothing else stands in it: what does, an author has written.
+    """
     end = _PICTURE_END.match(data, image.end)
-    if start < 0 or end is None or b"data-sitecodec" not in data[start : data.find(b">", start)]:
+    if image.sources is None or end is None:
         return None
-    return start, end.end()
+    places = [(tag.start, tag.end) for tag in image.sources] + [(image.start, image.end)]
+    if any(data[one[1] : other[0]].strip() for one, other in pairwise(places)):
+        return None
+    first = places[0][0]
+    begin = _PICTURE.search(data, max(0, first - _LONGEST), first)
+    return (begin.start(), end.end()) if begin else None
 
 
 def _tag(data: bytes, image: Image, source_of: SourceOf) -> bytes:
