@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication
 
 _AT_ONCE = 1 << 24  # bytes; what is larger is sent piece by piece
+_LATEST = 1 << 35  # seconds: dates have four digits for the year
 _log = logging.getLogger("sitecodec")
 
 _RELOAD = b"""<script>(() => {
@@ -180,8 +181,12 @@ class _Index:
         if not real.is_relative_to(self._root) or not real.is_file():
             raise FileNotFoundError(file)
         kind = formats.content_type(file.name)
-        if real.stat().st_size > _AT_ONCE and not kind.startswith("text/html"):
-            response = send_file(real, environ, mimetype=kind, conditional=True)
+        status = real.stat()
+        if status.st_size > _AT_ONCE and not kind.startswith("text/html"):
+            changed = min(max(status.st_mtime, 0), _LATEST)
+            response = send_file(
+                real, environ, mimetype=kind, conditional=True, last_modified=changed
+            )
             response.headers["Cache-Control"] = "no-cache"
             return response
         response = Response(plain(real), mimetype=kind)

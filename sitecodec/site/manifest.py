@@ -74,11 +74,12 @@ def read(site: Path, asset_dir: str) -> Manifest:
         items = list(values["images"])
     except (OSError, ValueError, TypeError, LookupError, RecursionError):
         return Manifest()
-    entries = []
+    entries = {}
     for item in items:  # one that is not as it should be is left out, and no other
         with contextlib.suppress(ValueError, TypeError, LookupError, AttributeError):
-            entries.append(_entry(item))
-    return Manifest(tuple(entries))
+            entry = _entry(item)
+            entries[entry.path] = entry
+    return Manifest(tuple(entries.values()))
 
 
 def _entry(item: Any) -> Entry:  # noqa: ANN401 - of JSON
