@@ -14,7 +14,7 @@ from PIL import Image
 from werkzeug.test import Client
 
 from sitecodec.disk import folders
-from sitecodec.encoding import jpegs, sources
+from sitecodec.encoding import jpeg_scans, sources
 from sitecodec.preview.site_files import site_app
 from sitecodec.report import report
 from sitecodec.settings import Settings
@@ -157,15 +157,15 @@ def test_a_jpeg_of_thousands_of_scans_is_left_alone(site: Path) -> None:
 
 
 def test_the_scans_that_are_taken_depend_on_the_pixels() -> None:
-    assert not jpegs.excess(jpeg(160, 400), 160 * 160)
-    assert jpegs.excess(jpeg(160, 400), 50_000_000)
-    assert not jpegs.excess(jpeg(160, 40), 250_000_000)
+    assert not jpeg_scans.excess(jpeg(160, 400), 160 * 160)
+    assert jpeg_scans.excess(jpeg(160, 400), 50_000_000)
+    assert not jpeg_scans.excess(jpeg(160, 40), 250_000_000)
     many = jpeg(16, 1)
     many = many[:2] + b"\xff\xe0\0\x02" * 20_000 + many[2:]
-    assert jpegs.excess(many, 256)
+    assert jpeg_scans.excess(many, 256)
     assert isinstance(sources.load(many, "x.jpg", 10**7), sources.LeftAlone)
-    assert jpegs.excess(b"\xff\xd8\xff", 1) == ""
-    assert jpegs.excess(b"\x89PNG" + b"\xff\xda" * 1000, 1) == ""
+    assert jpeg_scans.excess(b"\xff\xd8\xff", 1) == ""
+    assert jpeg_scans.excess(b"\x89PNG" + b"\xff\xda" * 1000, 1) == ""
 
 
 class Counted(io.BytesIO):

@@ -23,7 +23,7 @@ from PIL import Image
 from sitecodec import codecs
 from sitecodec.codecs.web import WebCodec
 from sitecodec.payload import Header, pack
-from sitecodec.preview import inspector, own_host, serving, site_files
+from sitecodec.preview import host_header, inspector, serving, site_files
 from sitecodec.preview import preview as preview_module
 from sitecodec.preview.preview import Preview
 from sitecodec.settings import Settings
@@ -49,7 +49,7 @@ class Running:
         (self.site / "sub/index.html").write_text('<img src="../images/b.png">')
         self.preview = Preview(Settings(store=root / "cache/store", workers=1), full=False)
         app = site_files.around(site_files.site_app(self.site), self.preview, reload=True)
-        self.server = serving.create_server(own_host.guarded(app, "127.0.0.1"), "127.0.0.1", 0)
+        self.server = serving.create_server(host_header.guarded(app, "127.0.0.1"), "127.0.0.1", 0)
         self.port = self.server.effective_port
         self.preview.update(self.site, self.preview.settings)
         threading.Thread(target=self.server.run, daemon=True).start()
@@ -367,7 +367,7 @@ FOREIGN = [
 
 @pytest.mark.parametrize("host", FOREIGN)
 def test_foreign_names_get_403(running: Running, host: str) -> None:
-    assert not own_host.is_own_host(host, "127.0.0.1")
+    assert not host_header.is_own_host(host, "127.0.0.1")
     for path in (running.url, "/_sitecodec/", "/_sitecodec/images.json", "/", "/images/a.png"):
         answer = running.raw(
             f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode()

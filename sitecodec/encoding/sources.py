@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from sitecodec.encoding import chunks, colours, jpegs
+from sitecodec.encoding import chunks, colours, jpeg_scans
 from sitecodec.errors import ImageError
 from sitecodec.facts import formats
 
@@ -90,7 +90,7 @@ def load(data: bytes, name: str, max_pixels: int, *, alpha: bool = True) -> Sour
         if data.startswith(magic, offset):
             return LeftAlone(_other_format(data, format_name))
     png = chunks.read(data)
-    if reason := jpegs.excess(data, 0):
+    if reason := jpeg_scans.excess(data, 0):
         return LeftAlone(reason)  # before Pillow goes through its segments
     try:
         with _open(png.needed if png else data) as image:
@@ -126,7 +126,7 @@ def load(data: bytes, name: str, max_pixels: int, *, alpha: bool = True) -> Sour
 
 def _shape(image: Image.Image, data: bytes) -> LeftAlone | None:
     """Why a picture is left alone by its shape; None if it is not."""
-    if reason := jpegs.excess(data, image.width * image.height):
+    if reason := jpeg_scans.excess(data, image.width * image.height):
         return LeftAlone(reason)
     if max(image.size) > _MAX_SIDE:
         return LeftAlone(f"a side over {_MAX_SIDE} pixels")

@@ -156,7 +156,7 @@ class Serving:
     def _serve_ourselves(self) -> None:
         """Live reload is off, so there is no server to mount in: start one of our own."""
         from sitecodec.errors import SitecodecError
-        from sitecodec.preview.own_host import guarded
+        from sitecodec.preview.host_header import guarded
         from sitecodec.preview.serving import create_server, url_of
         from sitecodec.preview.site_files import around, site_app
 

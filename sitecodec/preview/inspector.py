@@ -30,7 +30,7 @@ from sitecodec.facts.reasons import Reason
 from sitecodec.page.templates import builtin_folder
 from sitecodec.preview.answers import as_json, immutable, safe, text
 from sitecodec.preview.decoded_cache import BusyError
-from sitecodec.preview.own_host import foreign, is_own_host
+from sitecodec.preview.host_header import foreign, is_own_host
 from sitecodec.preview.preview import PREFIX, Preview
 from sitecodec.settings import Settings
 from sitecodec.visitors import break_even, worker

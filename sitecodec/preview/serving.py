@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sitecodec.errors import SitecodecError, SiteError
+from sitecodec.preview.host_header import guarded
 from sitecodec.preview.observing import SUFFIXES
-from sitecodec.preview.own_host import guarded
 from sitecodec.preview.preview import PREFIX, Preview
 from sitecodec.preview.site_files import around, site_app
 from sitecodec.settings import Settings

@@ -18,8 +18,8 @@ from werkzeug.wrappers import Request, Response
 from sitecodec.disk.folders import plain
 from sitecodec.facts import formats
 from sitecodec.preview.answers import text
+from sitecodec.preview.host_header import foreign, is_loopback, is_own_host
 from sitecodec.preview.inspector import Environ, application
-from sitecodec.preview.own_host import foreign, is_loopback, is_own_host
 from sitecodec.preview.preview import PREFIX, Preview
 from sitecodec.site.files import below
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sitecodec import codecs
 from sitecodec.disk.folders import plain
-from sitecodec.encoding import jpegs
+from sitecodec.encoding import jpeg_scans
 from sitecodec.facts import formats
 from sitecodec.page import markup
 from sitecodec.report import tags
@@ -89,7 +89,7 @@ def _thumbnail(site: Path, path: str) -> str:
         return ""
     try:
         data = plain(file.real)
-        if jpegs.excess(data, Settings.max_pixels):
+        if jpeg_scans.excess(data, Settings.max_pixels):
             return ""
         if path.endswith(formats.SLAT.suffix):
             picture = Image.fromarray(codecs.decode(data))
