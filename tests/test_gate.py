@@ -162,6 +162,7 @@ def test_no_payload_is_worse_to_the_second_judge(make):
         with metrics.judged_against(pixels) as judged:
             ours = judged(codecs.get("web").decode(found.payload.data))
             theirs = judged(images.decode(found.lossy.data))
+        assert found.judged == gate.Judged(ours, theirs)
         assert ours >= theirs - calibration.JUDGE_SLACK
         assert found.payload.size <= 0.95 * found.lossy.size
         raised += found.payload.score > found.lossy.score + 1
@@ -171,7 +172,7 @@ def test_no_payload_is_worse_to_the_second_judge(make):
 def test_a_payload_that_cannot_please_the_second_judge_is_not_kept(small, monkeypatch):
     monkeypatch.setattr(calibration, "JUDGE_SLACK", -1.0)
     found = choose(small)
-    assert found.payload is None
+    assert (found.payload, found.judged) == (None, None)
     assert found.reason.startswith("AVIF looks better to a second judge: ")
 
 

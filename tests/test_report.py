@@ -275,6 +275,10 @@ def test_the_html_page_needs_no_other_file(built, tmp_path):
     assert len(links.links) == 4  # two images, original and decoded
     assert all(link.startswith("data:image/webp;base64,") for link in links.links)
     assert "slat" in text
+    judged = [f.judge for e in manifest.read(built, FOLDER).entries for f in e.files if f.judge]
+    assert len(judged) == 4  # each payload, and the file that it takes the place of
+    assert "<th>Second judge</th>" in text
+    assert all(f"<td>{judge:.2f}</td>" in text for judge in judged)
     assert "a.png" in text
 
 

@@ -51,6 +51,15 @@ _GRAPHICS = Hints(Offsets(*calibration.GRAPHICS_OFFSETS))
 
 
 @dataclass(frozen=True)
+class Judged:
+    """The second judge's opinion, in just objectionable differences: 10 is the same picture."""
+
+    payload: float
+    file: float
+    """Of what a page shows where there is no payload."""
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The gate's decision on one picture."""
 
@@ -81,6 +90,9 @@ class Verdict:
 
     hints: Hints
 
+    judged: Judged | None = None
+    """What the second judge says of `payload`, if it was asked."""
+
 
 def choose(task: Task, codec: Codec, hints: Hints | None = None) -> Verdict:
     """Find the files to offer for a picture, each smaller than the author's.
@@ -96,8 +108,13 @@ def choose(task: Task, codec: Codec, hints: Hints | None = None) -> Verdict:
     rival = min(found.size_at(task.target), limit)
     usual = (found.offsets.typical - calibration.EASY) * calibration.EASIER
     payload = _payload(task, codec, flat, rival * WORTH_IT, usual + hints.slat)
-    payload = _as_good(task, codec, payload, found, rival * WORTH_IT, usual + hints.slat)
     lossy = found.encoded if found.encoded and found.encoded.size < limit else None
+    judged = None
+    # What the page would show else. Of what has no conventional file at all, what came nearest.
+    if file := lossy or (None if lossless else found.encoded):
+        replaced = encoders.decode(file.data)
+        worth = rival * WORTH_IT, usual + hints.slat
+        payload, judged = _as_good(task, codec, payload, replaced, found.format.label, worth)
     others = _others(task, lossy.size if lossy else limit, hints)
     return Verdict(
         _reason(payload, flat if lossless else None, found, task),
@@ -113,6 +130,7 @@ def choose(task: Task, codec: Codec, hints: Hints | None = None) -> Verdict:
             payload.offset - usual,
             {other.format.name: other.offsets for other in others},
         ),
+        judged if payload.reached else None,
     )
 
 
@@ -148,33 +166,38 @@ def _payload(
 
 
 def _as_good(
-    task: Task, codec: Codec, payload: Found, found: Conventional, worth: float, likely: float
-) -> Found:
+    task: Task,
+    codec: Codec,
+    payload: Found,
+    replaced: Pixels,
+    label: str,
+    worth: tuple[float, float],
+) -> tuple[Found, Judged | None]:
     """The payload, if a second judge does not find it worse than the file it would replace.
 
     The model is trained for the metric that chooses, so that its payloads score more than they
     should. One that the judge finds worse is made again with so much more quality as it lacks, as
     long as it is worth its bytes. What no visitor sees is not asked about.
     """
-    if not payload.reached or not found.encoded or not codec.family.browser_decodable:
-        return payload
+    if not payload.reached or not codec.family.browser_decodable:
+        return payload, None
     with metrics.judged_against(task.source) as judged:
-        theirs = judged(encoders.decode(found.encoded.data))
+        theirs = judged(replaced)
         for _ in range(_MOST_RAISES):
             data = payload.reached.data
             ours = judged(FlatCodec().decode(data) if is_flat(data) else codec.decode(data))
             lacks = theirs - calibration.JUDGE_SLACK - ours
             if lacks <= 0:
-                return payload
+                return payload, Judged(ours, theirs)
             last = payload.reached
             if is_flat(data):
                 break
             task = replace(task, target=task.target + lacks / calibration.JUDGE_POINT)
-            payload = payloads.smallest(task, _given(task), codec, worth, likely)
+            payload = payloads.smallest(task, _given(task), codec, *worth)
             if not payload.reached:
                 break
-    reason = f"{found.format.label} looks better to a second judge: {theirs:.2f} > {ours:.2f}"
-    return replace(payload, reached=None, reason=reason, failed=last)
+    reason = f"{label} looks better to a second judge: {theirs:.2f} > {ours:.2f}"
+    return replace(payload, reached=None, reason=reason, failed=last), None
 
 
 def _given(task: Task) -> Pixels:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Job", "Outcome", "Variant", "by_width", "encode_image", "encode_images", "recall"]
 
-ENCODE_VERSION = "13"
+ENCODE_VERSION = "14"
 """Part of every store key: raised whenever this package would encode the same source otherwise."""
 
 # Outcomes that wait to be consumed hold memory: so many jobs are in flight at once and no more.

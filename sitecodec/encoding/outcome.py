@@ -33,6 +33,10 @@ class Variant(NamedTuple):
     quality: float
     """The quality that the encoder was given; 0 where it was given none."""
 
+    judge: float | None = None
+    """ColorVideoVDP's just objectionable differences, 10 for the same picture; None where the
+    second judge was not asked: it compares payloads with what they replace."""
+
 
 class Outcome(NamedTuple):
     """The outcome of a source. Picklable."""
@@ -97,6 +101,7 @@ def unpack(data: bytes) -> Outcome | None:
                     data=data[start:end],
                     score=_number(item["score"]),
                     quality=_number(item["quality"]) or 0.0,
+                    judge=_number(item.get("judge")),
                 )
             )
             start = end

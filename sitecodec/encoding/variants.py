@@ -71,18 +71,19 @@ def _variants(task: Task, verdict: gate.Verdict) -> list[Variant]:
     """The files of one width, best first; none if none is smaller than the source."""
     height, width = task.source.shape[:2]
 
-    def lossy(known: Format, file: Encoded | None) -> list[Variant]:
+    def lossy(known: Format, file: Encoded | None, judge: float | None = None) -> list[Variant]:
         if file is None:
             return []
-        return [Variant(known.name, width, height, file.data, file.score, file.quality)]
+        return [Variant(known.name, width, height, file.data, file.score, file.quality, judge)]
 
     def exact(flat: palette.Flat, file: images.Lossless) -> Variant:
         return Variant(file.format.name, width, height, file.data, flat.trial.score, 0)
 
-    made = lossy(formats.SLAT, verdict.payload)
+    judged = verdict.judged
+    made = lossy(formats.SLAT, verdict.payload, judged.payload if judged else None)
     for other in verdict.others:
         made += lossy(other.format, other.encoded)
-    made += lossy(verdict.format, verdict.lossy)
+    made += lossy(verdict.format, verdict.lossy, judged.file if judged else None)
     flat = verdict.flat
     if flat and verdict.lossless and Role.FALLBACK not in verdict.lossless.format.roles:
         made.append(exact(flat, verdict.lossless))

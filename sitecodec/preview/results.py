@@ -44,6 +44,10 @@ class Result:
     fallback_bytes: int | None = None
     score: float | None = None
     worst_tile: float | None = None
+    judge: float | None = None
+    modern_judge: float | None = None
+    """What the second judge says of the payload and of that file, in just objectionable
+    differences; None if it was not asked."""
     quality: float | None = None
     saved: int | None = None
     """Bytes that the payload saves a visitor, at the width that pages show; None without one."""
@@ -138,6 +142,8 @@ def verdict(outcome: jobs.Outcome, pictures: Pictures, settings: Settings, width
         fallback_bytes=len(fallback.data) if fallback and taken else None,
         score=outcome.score,
         worst_tile=outcome.worst_tile,
+        judge=payload.judge if payload else None,
+        modern_judge=modern.judge if payload and modern else None,
         quality=payload.quality if payload else None,
         # Visitors' browsers decode no others.
         saved=saving.bytes if saving and settings.family.browser_decodable else None,

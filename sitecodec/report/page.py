@@ -36,8 +36,11 @@ class Compared:
     original: str
     shown: str
     shown_format: str
-    sizes: tuple[tuple[str, str, str], ...]
-    """Format and width, size, score of each file."""
+    sizes: tuple[tuple[str, str, str, str], ...]
+    """Format and width, size, score of each file, and what the second judge says of it."""
+
+    judged: bool
+    """Whether it was asked of any."""
 
 
 def render(report: Report, site: Path, settings: Settings) -> bytes:
@@ -64,11 +67,12 @@ def render(report: Report, site: Path, settings: Settings) -> bytes:
 
 
 def _compared(site: Path, entry: Entry) -> Compared:
-    sizes = [("original", size_text(entry.bytes), "")]
+    sizes = [("original", size_text(entry.bytes), "", "")]
     for file in entry.files:
         label = f"{Path(file.path).suffix[1:]} {file.width}"
         score = "" if file.score is None else f"{file.score:.0f}"
-        sizes.append((label, size_text(file.bytes), score))
+        judge = "" if file.judge is None else f"{file.judge:.2f}"
+        sizes.append((label, size_text(file.bytes), score, judge))
     best = entry.files[0].path if entry.files else ""
     return Compared(
         printable(entry.path),
@@ -77,6 +81,7 @@ def _compared(site: Path, entry: Entry) -> Compared:
         _thumbnail(site, best) if best else "",
         Path(best).suffix[1:],
         tuple(sizes),
+        any(file.judge is not None for file in entry.files),
     )
 
 

@@ -8,6 +8,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from sitecodec.disk import writing
@@ -38,6 +39,9 @@ class Asset(NamedTuple):
 
     flat: bool = False
     """Whether there is a payload of flat graphics, which needs no model."""
+
+    judges: Mapping[str, float | None] = MappingProxyType({})
+    """What the second judge says of the files that it was asked about."""
 
 
 class Image(NamedTuple):
@@ -71,7 +75,8 @@ def described(files: Mapping[str, str], variants: Mapping[str, jobs.Variant]) ->
     scores = {name: v.score for name, v in variants.items()}
     payload = variants.get(formats.SLAT.name)
     flat = payload is not None and is_flat(payload.data)
-    return Asset(files, *size, lengths, scores, flat)
+    judges = {name: v.judge for name, v in variants.items() if v.judge is not None}
+    return Asset(files, *size, lengths, scores, flat, judges)
 
 
 def fingerprint(variants: Mapping[str, jobs.Variant]) -> str:

@@ -189,7 +189,10 @@ def _write_manifest(
     for path, row in findings.rows.items():
         sizes = encoded[path].sizes if path in encoded else ()
         made = (
-            manifest.File(file, size.width, size.height, size.bytes[name], size.scores.get(name))
+            manifest.File(
+                *(file, size.width, size.height, size.bytes[name]),
+                *(size.scores.get(name), size.judges.get(name)),
+            )
             for size in sizes
             for name, file in size.files.items()
             if is_there(site, file)

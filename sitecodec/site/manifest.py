@@ -29,6 +29,8 @@ class File(NamedTuple):
     height: int
     bytes: int
     score: float | None
+    judge: float | None = None
+    """ColorVideoVDP's just objectionable differences, where the second judge was asked."""
 
 
 class Form(NamedTuple):
@@ -100,10 +102,15 @@ def _form(form: object, why: object, tags: object) -> Form:
     return Form(str(form), str(why)[:_LONGEST], _number(tags))
 
 
-def _file(path: object, width: object, height: object, bytes: object, score: object) -> File:
-    if score is not None and (not isinstance(score, (int, float)) or not -1e4 < score < 1e4):
+def _file(path: object, score: object, judge: object = None, **sizes: object) -> File:
+    width, height, size = (_number(sizes[name]) for name in ("width", "height", "bytes"))
+    return File(_path(path), width, height, size, _score(score), _score(judge))
+
+
+def _score(value: object) -> float | None:
+    if value is not None and (not isinstance(value, (int, float)) or not -1e4 < value < 1e4):
         raise ValueError("not a score")
-    return File(_path(path), _number(width), _number(height), _number(bytes), score)
+    return value
 
 
 def _path(value: object) -> str:
@@ -138,6 +145,11 @@ def merged(site: Path, old: Manifest, new: Iterable[Entry]) -> Manifest:
     return Manifest(tuple(entries[path] for path in sorted(entries)))
 
 
+def _written(file: File) -> dict[str, object]:
+    """A file's facts; of most there is no opinion of the second judge."""
+    return {name: v for name, v in file._asdict().items() if name != "judge" or v is not None}
+
+
 def _there(site: Path, made: Iterable[File]) -> tuple[File, ...]:
     return tuple(file for file in made if files.is_there(site, file.path))
 
@@ -147,7 +159,7 @@ def dump(manifest: Manifest) -> bytes:
     # A line for each image.
     lines = []
     for entry in manifest.entries:
-        made = [file._asdict() for file in entry.files]
+        made = [_written(file) for file in entry.files]
         values = {"path": entry.path, "bytes": entry.bytes, "reason": entry.reason, "files": made}
         more = {"digest": entry.digest, "forms": entry.forms}
         lines.append(json.dumps(values | {name: value for name, value in more.items() if value}))
