@@ -579,6 +579,10 @@ def test_originals_are_dropped_only_where_nothing_names_them(
         "leaf.png": ("css.css", r"p{background:url(images/l\65 af.png)}"),
         "wave.png": ("js.js", r"load('images/w\u0061v\x65.p\u{6e}g')"),
         "split.png": ("split.html", "<a href='images/sp\n\tlit.png'>x</a>"),
+        "eight.png": ("o.js", r"load('images/\145ight\56png')"),
+        "more.png": ("m.js", r"load('images/m\u{00000006f}re\x252epng')"),
+        "turn.png": ("t.css", "p{background:url('images/tu\\\nrn.png')}"),
+        "deep.png": ("d.html", "<a href='images/d&#37;65ep&NewLine;.png'>x</a>"),
         "wide.png": ("wide.html", "\ufeff<img src=images/wide.png>"),
         "both.css.png": ("both.html", r"<p style='background:url(bo\74 h&period;css%2Epng)'>"),
     }
@@ -603,6 +607,26 @@ def test_originals_are_dropped_only_where_nothing_names_them(
         assert (site / address).is_file()
     rewrite_site(site, replace(settings, originals="drop"))
     assert tree(site) == left
+
+
+def test_links_keep_the_originals_that_they_lead_to_and_are_not_read_outside(
+    site: Path, settings: Settings, photos: dict[str, bytes], tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret.txt"
+    (site / "linked.png").write_bytes(photos["b"])
+    (site / "alias.png").symlink_to("linked.png")
+    (site / "other.png").write_bytes(photos["b"] + b"other")
+    for text in ("", "other.png"):
+        secret.write_text(text)
+        (site / "o.txt").symlink_to(secret)
+        (site / "index.html").write_text("<img src=linked.png><img src=other.png>")
+        rewrite_site(site, replace(settings, originals="drop"))
+        assert (site / "other.png").is_file()  # whatever the file says that is not the site's
+        (site / "o.txt").unlink()
+    (site / "index.html").write_text("<img src=linked.png><img src=other.png>")
+    rewrite_site(site, replace(settings, originals="drop"))
+    assert (site / "alias.png").read_bytes() == photos["b"]
+    assert not (site / "other.png").exists()
 
 
 def test_a_file_that_only_a_host_can_read_names_every_original(

@@ -18,6 +18,9 @@ from sitecodec.site import files, manifest
 _MOST_UNPACKED = 1 << 24
 """Bytes that a compressed file may hold; one of more counts as naming everything."""
 
+_MOST_MIXED = 1 << 18
+"""Bytes of a file in which escapes behind escapes are looked behind, as no machine writes them."""
+
 _BINARY = frozenset(
     f".{suffix}"
     for suffix in "png jpg jpeg jpe jfif webp avif gif bmp ico slat woff woff2 ttf otf eot"
@@ -25,8 +28,11 @@ _BINARY = frozenset(
 )
 _PACKED = (".gz", ".svgz")
 _UNREADABLE = (".br", ".zst")
-_OF_CSS = re.compile(rb"\\(?:([0-9a-f]{1,6})[ \t\r\n\f]?|([^\r\n]))")
-_OF_SCRIPTS = re.compile(rb"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|u\{([0-9a-f]{1,6})\}|([^\r\n]))")
+_OF_CSS = re.compile(rb"\\(?:([0-9a-fA-F]{1,6})[ \t\r\n\f]?|\r?\n|([^\r\n]))")
+_OF_SCRIPTS = re.compile(
+    rb"\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|u\{0*([0-9a-fA-F]{1,6})\}"
+    rb"|([0-3]?[0-7]{1,2})|\r?\n|([^\r\n]))"
+)
 
 
 def unnamed(site: Path, paths: Iterable[str]) -> list[str]:
@@ -43,24 +49,27 @@ def unnamed(site: Path, paths: Iterable[str]) -> list[str]:
     for place in sorted(Path(entry.path) for entry in files.below(site)):
         if not left:
             break
-        name = place.name.lower()
-        if (
-            name.endswith(_UNREADABLE)
-            and not place.with_name(place.name[: name.rindex(".")]).exists()
-        ):
-            return []
-        plain_name = name.removesuffix(".gz")
-        is_binary = os.path.splitext(plain_name)[1] in _BINARY  # noqa: PTH122 - of a string
-        if is_binary or name == manifest.NAME or not place.is_file():
+        real = Path(os.path.realpath(place))
+        if place.is_symlink():
+            for led_to in [n for n, some in left.items() if any(real == site / p for p in some)]:
+                del left[led_to]
+        if not _is_text(place):
             continue
         try:
-            data = _text(place).lower()
+            data = _text(place, real, site)
         except OSError:
             return []  # it may name any of them
         for form in _forms(data):
             for found in set(_named(form, left)):
                 del left[found]
     return [path for some in left.values() for path in some]
+
+
+def _is_text(place: Path) -> bool:
+    """Whether a file may name others: all but pictures, fonts and the like."""
+    name = place.name.lower()
+    suffix = os.path.splitext(name.removesuffix(".gz"))[1]  # noqa: PTH122 - of a string
+    return suffix not in _BINARY and name != manifest.NAME and place.is_file()
 
 
 def _named(data: bytes, names: Iterable[bytes]) -> Iterator[bytes]:
@@ -78,37 +87,62 @@ def _named(data: bytes, names: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _forms(data: bytes) -> Iterator[bytes]:
-    """The data, and what it says without escapes, each with and without those before it."""
+    """The data in small letters, and what it says without escapes, also behind one another."""
     if b"\0" in data:  # UTF-16, of which plain letters are every second byte
         data = data.translate(None, b"\0")
-    forms = [data]
-    if b"%" in data:
-        forms.append(unquote_to_bytes(data))
-    if b"&" in data:
-        from sitecodec.page.tokens import resolved  # a warm build reads no tags
-
-        forms += [resolved(form.decode("latin-1")).encode("utf-8") for form in forms]
-    if b"\\" in data:
-        forms += [e.sub(_character, form) for form in forms for e in (_OF_CSS, _OF_SCRIPTS)]
-    for form in dict.fromkeys(forms):
+    forms = latest = {data: None}
+    for _ in range(3 if len(data) < _MOST_MIXED else 1):
+        latest = {new: None for form in latest for new in _unescaped(form) if new not in forms}
+        forms = forms | latest
+    for form in forms:
         yield form.lower()
         if re.search(rb"[\t\r\n]", form):
             yield form.translate(None, b"\t\r\n").lower()
 
 
-def _character(escape: re.Match[bytes]) -> bytes:
-    digits = next(filter(None, escape.groups()[:-1]), None)
-    if digits is None:
-        return bytes(escape[escape.lastindex or 0])
-    number = int(digits, 16)
+def _unescaped(form: bytes) -> Iterator[bytes]:
+    """What the data says to each reader of escapes."""
+    if b"%" in form:
+        yield unquote_to_bytes(form)
+    if b"&" in form:
+        from sitecodec.page.tokens import resolved  # a warm build reads no tags
+
+        yield resolved(form.decode("latin-1")).encode("utf-8")
+    if b"\\" in form:
+        yield _OF_CSS.sub(_of_css, form)
+        yield _OF_SCRIPTS.sub(_of_script, form)
+
+
+def _of_css(escape: re.Match[bytes]) -> bytes:
+    digits, itself = escape.groups()
+    return _letter(int(digits, 16)) if digits else itself or b""
+
+
+def _of_script(escape: re.Match[bytes]) -> bytes:
+    *digits, octal, itself = escape.groups()
+    if octal:
+        return _letter(int(octal, 8))
+    number = next(filter(None, digits), None)
+    return _letter(int(number, 16)) if number else itself or b""
+
+
+def _letter(number: int) -> bytes:
     return bytes([number]) if number < 128 else b"?"
 
 
-def _text(place: Path) -> bytes:
-    """The content of a file, unpacked if it is gzip. Raises OSError, also if it is too large.
+def _text(place: Path, real: Path, site: Path) -> bytes:
+    """The content of a file, unpacked if it is gzip; `real` is where it lies.
 
-    Of gzip that is damaged there is nothing, as in browsers.
+    Raises OSError if it is too large, is not the site's own, or is compressed in a way that only
+    hosts and browsers read. Of gzip that is damaged there is nothing, as in browsers.
     """
+    if not real.is_relative_to(site):
+        raise OSError(errno.EACCES, "not the site's own")
+    end = place.suffix.lower()
+    if end in _UNREADABLE:
+        if place.with_suffix("").exists():
+            return b""  # which says the same
+        raise OSError(errno.EINVAL, "not readable")
     if place.suffix.lower() not in _PACKED:
         return files.read(f"{place}")[0]
     import gzip
