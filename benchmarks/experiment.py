@@ -144,20 +144,23 @@ def table(source: Pixels, rows: list[Row]) -> str:
 
     judge = bool(shutil.which("butteraugli_main"))
     lines = [
-        "| picture | | kB | SSIMULACRA2 | MS-SSIM | PSNR | butteraugli | latents' error |",
-        "|---|---|---|---|---|---|---|---|",
+        "| picture | | kB | SSIMULACRA2 | MS-SSIM | PSNR | ColorVideoVDP | butteraugli"
+        " | latents' error |",
+        "|---|---|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    for row in rows:
-        scores = (
-            f"{metrics.ssimulacra2(source, row.pixels):.1f}",
-            f"{metrics.ms_ssim(source, row.pixels):.4f}",
-            f"{metrics.psnr(source, row.pixels):.2f}",
-            f"{butteraugli(source, row.pixels):.2f}" if judge else "",
-            "" if row.latents is None else f"{row.latents:.5f}",
-        )
-        lines.append(
-            f"| {row.picture} | {row.name} | {row.size / 1000:.2f} | {' | '.join(scores)} |"
-        )
+    with metrics.judged_against(source) as judged:
+        for row in rows:
+            scores = (
+                f"{metrics.ssimulacra2(source, row.pixels):.1f}",
+                f"{metrics.ms_ssim(source, row.pixels):.4f}",
+                f"{metrics.psnr(source, row.pixels):.2f}",
+                f"{judged(row.pixels):.2f}",
+                f"{butteraugli(source, row.pixels):.2f}" if judge else "",
+                "" if row.latents is None else f"{row.latents:.5f}",
+            )
+            lines.append(
+                f"| {row.picture} | {row.name} | {row.size / 1000:.2f} | {' | '.join(scores)} |"
+            )
     return "\n".join(lines)
 
 

@@ -14,6 +14,7 @@ import pytest
 from sitecodec.disk import seal
 from sitecodec.disk.store import Store, key
 from sitecodec.encoding import jobs
+from sitecodec.page.urls import site_root
 from sitecodec.settings import Settings
 from sitecodec.site import memory as memory_module
 from sitecodec.site import rewrite, survey
@@ -189,17 +190,17 @@ def test_other_code_remembers_nothing(
 ) -> None:
     names = ["index.html", "none.html", "sub/plain.html", "c.css", "d.css"]
     remake()
-    assert of_site(settings, "/", names).earlier
-    assert not of_site(settings, "/", [*names, "\udcff.html"]).earlier
+    assert of_site(settings, site_root("/"), names).earlier
+    assert not of_site(settings, site_root("/"), [*names, "\udcff.html"]).earlier
     monkeypatch.setattr(memory_module, "_digest", lambda _: b"of another version")
-    assert not of_site(settings, "/", names).earlier
+    assert not of_site(settings, site_root("/"), names).earlier
 
 
 @pytest.fixture
 def entry(remake: Remake, settings: Settings) -> tuple[str, dict[str, Any]]:
     """The key of what is remembered, and what it is."""
     remake()
-    memory = of_site(settings, "/", NAMES)
+    memory = of_site(settings, site_root("/"), NAMES)
     assert memory.earlier["pages"].keys() == set(NAMES) - {"c.css"}
     assert len(memory.earlier["images"]) == 2
     return memory.key, memory.earlier
@@ -253,14 +254,14 @@ def test_what_others_have_written_counts_for_nothing(
             continue
         forged = json.dumps(worse).encode()
         store.put(name, forged[:-1] + trailer)
-        assert not of_site(settings, "/", NAMES).earlier
+        assert not of_site(settings, site_root("/"), NAMES).earlier
         assert not is_sound(name, forged[:-1] + trailer)
         if number % 20 == 0:
             assert remake() == first
     other = seal.sealed(key("another"), json.dumps(values).encode())
     assert other is not None
     store.put(name, other)
-    assert not of_site(settings, "/", NAMES).earlier
+    assert not of_site(settings, site_root("/"), NAMES).earlier
 
 
 @pytest.mark.parametrize("worst", WORST, ids=repr)
@@ -284,7 +285,7 @@ def test_without_a_place_for_a_secret_nothing_is_remembered(
     first = remake()
     monkeypatch.setenv("XDG_STATE_HOME", "/dev/null")
     assert remake() == first
-    assert not of_site(settings, "/", NAMES).earlier
+    assert not of_site(settings, site_root("/"), NAMES).earlier
 
 
 @pytest.mark.parametrize("damage", [b"[]", b"{", b"\xff", b"null", b'{"pages": [], "images": 1}'])
@@ -356,7 +357,7 @@ def test_what_is_gone_is_forgotten(
 ) -> None:
     remake({"index.html": "<p>", "c.css": "a{}", "d.css": "a{}"})
     names = ["index.html", "none.html", "sub/plain.html", "c.css", "d.css"]
-    memory = of_site(settings, "/", names)
+    memory = of_site(settings, site_root("/"), names)
     assert len(memory.earlier["images"]) == 1
 
 

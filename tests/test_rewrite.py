@@ -18,6 +18,7 @@ from PIL import Image
 
 from sitecodec.page.html import scan, styles
 from sitecodec.page.markup import load_template
+from sitecodec.page.urls import site_root
 from sitecodec.settings import Settings
 from sitecodec.site import assets
 from sitecodec.site.assets import Asset
@@ -364,7 +365,7 @@ def test_not_one_other_byte_of_any_document_changes(text: str, broken: bool) -> 
         def build(data: bytes) -> tuple[bytes, Findings]:
             (site / "p.html").write_bytes(data)
             findings = Findings()
-            memory = of_site(settings, "/", ["p.html"])
+            memory = of_site(settings, site_root("/"), ["p.html"])
             layouts = Layouts(site, "/")
             visitor = Visitor(site, "/", settings, {}, findings, memory, layouts)
             visit = visitor.visit("p.html")
@@ -404,7 +405,7 @@ def offered(site: Path, image: assets.Image, widest: int) -> str:
         widest=widest,
     )
     settings = Settings(asset_dir="a", store=site / "store")
-    memory = of_site(settings, "/", ["p.html"])
+    memory = of_site(settings, site_root("/"), ["p.html"])
     visitor = Visitor(site, "/", settings, {}, Findings(), memory, Layouts(site, "/"))
     visit = visitor.visit("p.html")
     assert visit is not None

@@ -21,7 +21,7 @@ from sitecodec.check.server import serving
 from sitecodec.check.windows import WINDOWS, Browser, Tab, Window
 from sitecodec.disk import folders
 from sitecodec.errors import SiteError
-from sitecodec.page import served, urls
+from sitecodec.page import served
 
 _WORKERS = 3
 """Pages looked at side by side: a page waits more than it works."""
@@ -141,8 +141,7 @@ async def _check(
     names = pages.wanted
     if wanted.sample is not None and wanted.sample < len(names):
         names = sorted(random.Random(wanted.seed).sample(names, wanted.sample))
-    told = wanted.base_path
-    root = served.base_path(plain) if told is None else urls.site_root(told)
+    root = served.root(plain, wanted.base_path)
     gone = Finding("page", "page", "is there", "is missing")
     found = [Difference(name, gone) for name in pages.missing]
     merged: dict[tuple[str, str, str], Difference] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import cssselect2
@@ -142,7 +142,7 @@ def selectors(tokens: list[Any]) -> list[Selector] | None:
     return found
 
 
-@cache
+@lru_cache(maxsize=4096)
 def read(text: str) -> tuple[Selector, ...]:
     """The selectors that a script looks elements up by; none if they are not understood."""
     return tuple(selectors(tinycss2.parse_component_value_list(text)) or ())

@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sitecodec.disk.folders import plain
-from sitecodec.page.urls import site_root
+from sitecodec.page.urls import Root, site_root
 
 _ROOTED = ("href", "src")
 _LONGEST = 1000  # each reference of a page is resolved against it
@@ -27,20 +27,28 @@ def address(page: bytes) -> str:
         return ""
 
 
-def base_path(site: Path) -> str:
-    """The URL path that a site is served under, from '/' to '/docs/'.
+def root(site: Path, told: str | None = None) -> Root:
+    """Where a site is served: its URL path, from '/' to '/docs/', and its host if that is known.
 
-    That is where the first page says it is. A page whose style sheets and scripts have addresses
-    that begin with a slash and lie elsewhere is not believed: it would not work there.
+    The path is what is `told`, or else where the first page says it is. A page whose style sheets
+    and scripts have addresses that begin with a slash and lie elsewhere is not believed: it would
+    not work there. Nor is its host if another path is told.
     """
     try:
         page = plain(site / "index.html")
     except OSError:
-        return "/"
-    named = urlsplit(address(page)).path
-    root = site_root(named[: named.rfind("/") + 1])
-    if root == "/" or len(root) > _LONGEST:
-        return "/"
+        page = b""
+    named = urlsplit(address(page))
+    said = site_root(named.path[: named.path.rfind("/") + 1], named.netloc)
+    if len(said) > _LONGEST or not _may_be_at(page, said):
+        said = site_root("/")
+    return said if told is None or site_root(told) == said else site_root(told)
+
+
+def _may_be_at(page: bytes, root: str) -> bool:
+    """Whether style sheets and scripts that a page names from the root on may lie below this."""
+    if root == "/":
+        return True
     from sitecodec.page.tokens import plain_tags
 
     rooted = [
@@ -50,6 +58,4 @@ def base_path(site: Path) -> str:
         for attribute in _ROOTED
         if (value := tag.get(attribute) or "").startswith("/") and not value.startswith("//")
     ]
-    if rooted and not any(value.startswith(root) for value in rooted):
-        return "/"
-    return root
+    return not rooted or any(value.startswith(root) for value in rooted)

@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote, unquote_to_bytes
 from sitecodec.facts.reasons import Reason
 
 _SCHEME = r"([a-zA-Z][a-zA-Z0-9+.-]*):"
+_HOST = re.compile(r"(?:https?:)?//([^/\\?#]*)", re.IGNORECASE)
 _STRIPPED = "".join(map(chr, range(0x21)))
 _REMOVED = str.maketrans("", "", "\t\n\r")
 _LONGEST_BASE = 1000  # each reference of the page would be as long
@@ -30,10 +31,19 @@ class Target(NamedTuple):
     """Whether the reference began with a slash, so does not depend on the page's own URL."""
 
 
-def site_root(base_path: str) -> str:
-    """The decoded URL path that the site is served under, from '/' to '/docs/'."""
+class Root(str):
+    """The decoded URL path that a site is served under, from '/' to '/docs/'."""
+
+    host: str = ""
+    """The host of its address, with a port if it has one; '' if that is not known."""
+
+
+def site_root(base_path: str, host: str = "") -> Root:
+    """The root of the site at a URL path of a host."""
     inner = unquote(base_path).strip("/")
-    return f"/{inner}/" if inner else "/"
+    root = Root(f"/{inner}/" if inner else "/")
+    root.host = host.lower()
+    return root
 
 
 def resolve(reference: str, page: str, root: str = "/") -> Target | str:
@@ -42,9 +52,15 @@ def resolve(reference: str, page: str, root: str = "/") -> Target | str:
     `page` is the decoded URL path it is relative to, `root` that of the site (see `site_root`).
     Where it does not point into the site, returns why in a few words instead: 'remote', 'inline
     data', 'outside the site', 'no file'.
+
+    A whole address of the root's own host points into the site, too. It is not `rooted`: at another
+    address, as of a preview of the site, what is built for it is only found beside the page.
     """
     text = reference.strip(_STRIPPED).translate(_REMOVED)
-    if scheme := re.match(_SCHEME, text):
+    whole = _at_own_host(text, page, root)
+    if whole is not None:
+        text = whole
+    elif scheme := re.match(_SCHEME, text):
         return "inline data" if scheme[1].lower() in ("data", "blob") else Reason.REMOTE
     text, mark, fragment = text.partition("#")
     path = text.partition("?")[0].replace("\\", "/")
@@ -52,13 +68,23 @@ def resolve(reference: str, page: str, root: str = "/") -> Target | str:
         return Reason.REMOTE
     if not path:
         return "no file"
-    rooted = path.startswith("/")
-    full = path if rooted else _folder(page) + path
+    full = path if path.startswith("/") else _folder(page) + path
     decoded = os.fsdecode(unquote_to_bytes("/" + "/".join(_without_dots(full))))
     # An encoded slash is none to browsers, but it is to a file system.
     if not decoded.startswith(root) or ".." in decoded.split("/"):
         return Reason.OUTSIDE
+    rooted = path.startswith("/") and whole is None
     return Target(decoded[len(root) :].lstrip("/"), mark + fragment, rooted)
+
+
+def _at_own_host(text: str, page: str, root: str) -> str | None:
+    """The path, with all after it, of an address at the site's own host; None for other addresses.
+
+    The page for errors is shown at any address, so that nothing can be relative to its own.
+    """
+    host = root.host if isinstance(root, Root) else ""
+    match = _HOST.match(text) if host and not page.endswith("/404.html") else None
+    return text[match.end() :] if match and match[1].lower() == host else None
 
 
 def base_of(page: str, href: str | None, root: str = "/") -> str | None:

@@ -139,7 +139,7 @@ def measure(
     if not site.is_dir():
         raise SiteError(f"{site} is not a folder; build the site first")
     site = site.resolve()
-    root = urls.site_root(served.base_path(site) if base_path is None else base_path)
+    root = served.root(site, base_path)
     made = manifest.read(site, asset_dir)
     sources = made.by_file()
     has_worker, has_model = (site / worker.NAME).is_file(), break_even.has_model(site, asset_dir)

@@ -13,7 +13,8 @@ from sitecodec.disk import writing
 from sitecodec.disk.store import Store
 from sitecodec.errors import SiteError
 from sitecodec.facts import formats
-from sitecodec.page import served, urls
+from sitecodec.page import served
+from sitecodec.page.urls import Root
 from sitecodec.settings import Settings
 from sitecodec.site import assets, lock, manifest, originals, pages, rows, shipping, stale
 from sitecodec.site.encoded import encode, with_widths
@@ -63,7 +64,7 @@ def rewrite_site(
         raise SiteError(f"{settings.asset_dir} is a link that leaves the site; remove it")
     try:
         with lock.held(site) as alone:
-            root = served.base_path(site) if base_path is None else urls.site_root(base_path)
+            root = served.root(site, base_path)
             return _rewritten(site, settings, root, refused or {}, progress, alone)
     except OSError as error:
         place = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else site
@@ -76,7 +77,7 @@ def rewrite_site(
 def _rewritten(
     site: Path,
     settings: Settings,
-    root: str,
+    root: Root,
     refused: Mapping[str, str],
     progress: Callable[[int, int], None] | None,
     alone: bool,

@@ -25,6 +25,7 @@ from sitecodec.disk import seal, writing
 from sitecodec.disk.store import Store, key
 from sitecodec.errors import StoreError
 from sitecodec.page import templates
+from sitecodec.page.urls import Root
 from sitecodec.settings import Settings
 from sitecodec.site import assets
 from sitecodec.site.files import File
@@ -172,7 +173,7 @@ class Memory(NamedTuple):
                     self.store.put(self.key, data)
 
 
-def of_site(settings: Settings, root: str, names: Iterable[str]) -> Memory:
+def of_site(settings: Settings, root: Root, names: Iterable[str]) -> Memory:
     """The memory of the site at `root` whose pages and style sheets have these names."""
     store = Store(settings.store)
     package = Path(__file__).parent.parent
@@ -185,7 +186,7 @@ def of_site(settings: Settings, root: str, names: Iterable[str]) -> Memory:
         return Memory(store, "", {}, {}, {})
     # Where the store is and how many work at once changes no page.
     matters = repr(replace(settings, store=Path(), workers=0, templates=None))
-    name = key("site", sys.version, sources, matters, root, *map(_bytes, names))
+    name = key("site", sys.version, sources, matters, root, root.host, *map(_bytes, names))
     values = seal.unsealed(name, store.get(name) or b"")
     return Memory(store, name, json.loads(values) if values else {}, {}, {})
 
