@@ -308,6 +308,16 @@ VAE, UNET = "vae/config.json", "unet/config.json"
         ("scheduler/scheduler_config.json", {"_class_name": "os"}, "no class 'os'"),
         (
             "scheduler/scheduler_config.json",
+            {"_class_name": "ModularPipeline", "pretrained_model_name_or_path": "a/b"},
+            "ModularPipeline is no scheduler",
+        ),
+        ("scheduler/scheduler_config.json", {"num_train_timesteps": 10**8}, "is too large"),
+        (VAE, {"layers_per_block": 10**7}, "layers_per_block of its config.json is too large"),
+        (VAE, {"layers_per_block": [10**7]}, "is too large"),
+        (VAE, {"down_block_types": ["DownEncoderBlock2D"] * 1000}, "is too large"),
+        (UNET, {"transformer_layers_per_block": 10**7}, "is too large"),
+        (
+            "scheduler/scheduler_config.json",
             {"_class_name": "FlowMatchEulerDiscreteScheduler"},
             "cannot use its scheduler",
         ),

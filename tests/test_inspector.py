@@ -23,11 +23,12 @@ from PIL import Image
 from sitecodec import codecs
 from sitecodec.codecs.web import WebCodec
 from sitecodec.payload import Header, pack
-from sitecodec.preview import host_header, inspector, serving, site_files
+from sitecodec.preview import host_header, inspector, serving, site_files, site_images
 from sitecodec.preview import preview as preview_module
 from sitecodec.preview.preview import Preview
 from sitecodec.settings import Settings
 from sitecodec.site import build as site
+from sitecodec.site import manifest
 
 SECRET = b"a secret beside the site"
 
@@ -483,3 +484,26 @@ def test_a_full_queue_says_so_at_once(
         release.set()
         assert waiting.result()[0] == 200
     assert running.ask(f"/_sitecodec/{second}.png")[0] == 200
+
+
+def test_a_manifest_and_a_link_show_no_picture_from_outside(tmp_path: Path, make: Any) -> None:
+    """Built by somebody else: the source of a picture is a link that leaves the site."""
+    place, settings = tmp_path / "site", Settings(store=tmp_path / "store", workers=1)
+    place.mkdir()
+    (place / "a.png").write_bytes(make.file(make.photo(80, 120, 1)))
+    (place / "index.html").write_text('<main><img src="a.png" alt=""></main>')
+    site.rewrite_site(place, settings)
+    (tmp_path / "private.png").write_bytes(make.file(make.photo(80, 120, 2)))
+    (place / "o.png").symlink_to(tmp_path / "private.png")
+    listed = place / settings.asset_dir / manifest.NAME
+    listed.write_text(listed.read_text().replace('"path": "a.png"', '"path": "o.png"'))
+    findings, _ = site_images.look_through(place, "/", settings, {})
+    assert "o.png" not in findings.uses
+    preview = Preview(settings, full=False)
+    preview.update(place, settings)
+    try:
+        # Even if it was the site's own when the site was looked through.
+        assert preview._real("o.png", {}) is None
+        assert preview._real("a.png", {}) == place / "a.png"
+    finally:
+        preview.close()

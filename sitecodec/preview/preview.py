@@ -33,6 +33,7 @@ from sitecodec.preview.site_images import look_through
 from sitecodec.settings import Settings
 from sitecodec.site import survey
 from sitecodec.site.build import with_widths
+from sitecodec.site.files import find
 from sitecodec.site.layout import Layouts
 from sitecodec.site.rows import Problem
 
@@ -253,8 +254,8 @@ class Preview:
             return self._sources.get(path) if self.site is None else None
         if path in self._sources:
             return self._sources[path]
-        file = files.get(path)
-        return file.real if isinstance(file, survey.File) else self.site / path
+        file = files.get(path) or find(self.site, path)  # which leads out of the site nowhere
+        return file.real if isinstance(file, survey.File) else None
 
     def _survey_again(self) -> None:
         """A page shows what no survey has found: the site was built again, unheard by us."""

@@ -10,7 +10,7 @@ from sitecodec.disk.folders import plain
 from sitecodec.page import themes
 from sitecodec.settings import Settings
 from sitecodec.site import assets, manifest, survey
-from sitecodec.site.files import is_there
+from sitecodec.site.files import File, find
 from sitecodec.site.layout import Layouts
 from sitecodec.site.pages import names_in
 
@@ -51,7 +51,7 @@ def _find_built(
         for file in entry.files:
             for stem in assets.named_in(file.path.encode()):
                 shown.update(named.pop(stem, ()))
-        if shown and is_there(site, entry.path):
+        if shown and isinstance(find(site, entry.path), File):
             findings.uses[entry.path] = sorted(shown)
     for stem, unknown in named.items():
         message = f"its source is not in {manifest.NAME}; build the site again"

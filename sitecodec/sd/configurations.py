@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ from sitecodec.sd.description import VAE_CLASSES, LatentSpace
 from sitecodec.sd.libraries import need_torch, one_line, quiet
 
 _SIDE = 64  # pixels of the picture that is sent through an autoencoder
+# Networks are as deep as a file says: these stop one that would never be made.
+_MOST = 100_000
+_MOST_LAYERS = 64
+_LAYERS = re.compile(r"layers|_blocks$")
 
 
 def autoencoder(folder: Path, name: str) -> tuple[LatentSpace, bool]:
@@ -102,7 +107,10 @@ def scheduler(folder: Path, name: str) -> Any:  # noqa: ANN401 - untyped
     kind, values = read_class(folder / "scheduler_config.json", name)
     try:
         with quiet():
-            there = _class(kind).from_config(values)
+            made = _class(kind)
+            if not issubclass(made, diffusers.SchedulerMixin):
+                raise ValueError(f"{kind} is no scheduler")  # others may fetch, and read anything
+            there = made.from_config(values)
             config = dict(there.config)
             config.pop("_use_default_values", None)
             ddim = diffusers.DDIMScheduler.from_config(
@@ -133,7 +141,21 @@ def read_json(path: Path, name: str) -> dict[str, Any]:
 def read_class(path: Path, name: str) -> tuple[object, dict[str, Any]]:
     """The class that a configuration names, and the configuration. Raises ModelError."""
     values = read_json(path, name)
+    for key, value in values.items():
+        most = _MOST_LAYERS if _LAYERS.search(key) else _MOST
+        longest = _MOST if "beta" in key else _MOST_LAYERS
+        if not _is_bounded(value, most, longest):
+            raise ModelError(f"{name}: the {key} of its {path.name} is too large: mend the file")
     return values.get("_class_name"), values
+
+
+def _is_bounded(value: object, most: int, longest: int) -> bool:
+    """Whether no number is larger, in lists neither, and no list is longer."""
+    if isinstance(value, dict):
+        value = [*value.values()]
+    if isinstance(value, list):
+        return len(value) <= longest and all(_is_bounded(v, most, longest) for v in value)
+    return not isinstance(value, int | float) or not abs(value) > most
 
 
 def _class(kind: object) -> Any:  # noqa: ANN401 - untyped
