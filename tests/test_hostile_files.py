@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import os
@@ -18,7 +19,7 @@ from sitecodec.encoding import jpeg_scans, sources
 from sitecodec.preview.site_files import site_app
 from sitecodec.report import report
 from sitecodec.settings import Settings
-from sitecodec.site import files, natural
+from sitecodec.site import files, manifest, natural
 from sitecodec.site.build import Summary, rewrite_site
 
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"/>'
@@ -219,6 +220,35 @@ def test_a_compressed_file_of_too_much_names_everything(site: Path) -> None:
     (site / "x.txt.gz").write_bytes(gzip.compress(bytes(1 << 25)))
     build(site, originals="drop")
     assert (site / "a.png").is_file()
+
+
+def test_folders_that_cannot_be_looked_into_are_named(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (site / "closed").mkdir()
+    real = os.scandir
+
+    def scandir(place: str = ".") -> Any:
+        if f"{place}".rstrip("/").endswith("/closed"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(place)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    summary = build(site)
+    told = [p.message for p in summary.problems if p.page.startswith("closed")]
+    assert told == ["cannot be looked into (permission denied), so its pages stay as they are"]
+
+
+def test_an_original_that_cannot_be_removed_is_a_warning(
+    site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unlink(place: Path, missing_ok: bool = False) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    summary = build(site, originals="drop")
+    assert any("cannot be removed (permission denied)" in p.message for p in summary.problems)
+    assert (site / "assets/sitecodec" / manifest.NAME).is_file()
 
 
 def test_pages_with_compressed_copies_are_named_and_keep_what_these_name(site: Path) -> None:

@@ -159,6 +159,17 @@ def test_clear_leaves_no_trace(store):
     assert store.get(key("a")) == b"again"
 
 
+def test_what_cannot_be_cleared_stays_a_store(store):
+    store.put(key("a"), b"x")
+    other = entry(store, key("a")).parent / "notes.txt"
+    other.write_text("mine")
+    assert store.clear().entries == 1
+    assert store.stats().entries == 0  # no error: it is a store as before
+    other.unlink()
+    store.clear()
+    assert not store.root.exists()
+
+
 def test_clear_removes_only_what_is_the_store_s(store, tmp_path):
     store.put(key("a"), b"x")
     shard = entry(store, key("a")).parent

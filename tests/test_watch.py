@@ -156,6 +156,24 @@ def test_a_folder_that_goes_and_comes_back(watching: Watching, photos: list[byte
     assert sum("is gone" in line for line in watching.lines) == 1
 
 
+@pytest.mark.parametrize("how", ["moved", "made anew", "linked"])
+def test_another_folder_in_its_place(
+    watching: Watching, photos: list[bytes], tmp_path: Path, how: str
+) -> None:
+    other = tmp_path / "other"
+    (other / "images").mkdir(parents=True)
+    (other / "images/first.png").write_bytes(photos[1])
+    if how == "made anew":
+        shutil.rmtree(watching.folder)
+        shutil.copytree(other, watching.folder)
+    else:
+        watching.folder.rename(tmp_path / "old")
+        other.rename(watching.folder) if how == "moved" else watching.folder.symlink_to(other)
+    watching.until(lambda: "first.png" in watching.encoded)
+    (watching.folder / "images/second.png").write_bytes(photos[2])
+    watching.until(lambda: "second.png" in watching.encoded)
+
+
 def test_at_the_system_s_limit_it_looks_for_itself(
     tmp_path: Path, photos: list[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from sitecodec.disk.folders import MOST_BYTES
+from sitecodec.disk.folders import MOST_BYTES, plain
 from sitecodec.facts.formats import content_type
 
 SIDES = ("plain", "built")
@@ -30,9 +30,10 @@ class _Handler(SimpleHTTPRequestHandler):
     root: str
 
     def send_head(self) -> BinaryIO | io.BytesIO | None:
-        name = self.headers.get("Host", "").partition(".")[0]
+        name, _, rest = self.headers.get("Host", "").partition(".")
         path = urlsplit(self.path).path
-        if name not in self.folders or not path.startswith(self.root):
+        known = name in self.folders and rest.partition(":")[0] == "localhost"
+        if not known or not path.startswith(self.root):
             return self._send(404, "text/plain", b"not part of the site\n")
         self.directory = str(self.folders[name])
         file = Path(self.translate_path("/" + path.removeprefix(self.root)))
@@ -48,9 +49,12 @@ class _Handler(SimpleHTTPRequestHandler):
             file = file.with_name(file.name + ".html")  # as most hosts do
         try:
             kind = content_type(file.name)
-            if file.stat().st_size > MOST_BYTES:
-                return self._send_open(kind, file)
-            return self._send(200, kind, file.read_bytes())
+            real = file.resolve(strict=True)
+            if not real.is_relative_to(self.folders[name].resolve()) or not real.is_file():
+                raise FileNotFoundError(file)
+            if real.stat().st_size > MOST_BYTES:
+                return self._send_open(kind, real)
+            return self._send(200, kind, plain(real))
         except OSError:
             missing = self.folders[name] / "404.html"
             page = missing.read_bytes() if missing.is_file() else b"not found\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import filecmp
+import os
 import random
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -78,12 +79,13 @@ class Result:
 
 @dataclass
 class _Pages:
-    """Site paths of pages: to look at, of the plain site only, of both but the same."""
+    """Site paths of pages: to look at, of the plain site only, of both but the same, and others."""
 
     wanted: list[str]
     missing: list[str]
     same: list[str]
     redirects: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,9 @@ async def _check(
         names = sorted(random.Random(wanted.seed).sample(names, wanted.sample))
     root = served.root(plain, wanted.base_path)
     gone = Finding("page", "page", "is there", "is missing")
+    closed = Finding("page", "page", "is there", "cannot be read")
     found = [Difference(name, gone) for name in pages.missing]
+    found += [Difference(name, closed) for name in pages.unreadable]
     merged: dict[tuple[str, str, str], Difference] = {}
     compared = done = 0
     with serving(plain, built, root) as sides:
@@ -158,7 +162,7 @@ async def _check(
                     progress(done, len(names) * len(windows))
     found += merged.values()
     found.sort(key=lambda one: (one.page, list(KINDS).index(one.finding.kind), one.finding.what))
-    total = len(pages.wanted) + len(pages.same) + len(pages.missing) + len(pages.redirects)
+    total = sum(len(names) for names in vars(pages).values())
     return Result(
         *(wanted.browser, windows, total, len(pages.same), len(names), compared),
         seconds=loop.time() - began,
@@ -255,7 +259,8 @@ def _url(name: str) -> str:
     """A page's URL below the site's, as visitors open it."""
     if name == "index.html":
         return ""
-    return quote(name.removesuffix("index.html") if name.endswith("/index.html") else name)
+    shown = name.removesuffix("index.html") if name.endswith("/index.html") else name
+    return quote(os.fsencode(shown))
 
 
 def _pages(plain: Path, built: Path) -> _Pages:
@@ -280,7 +285,12 @@ def _pages(plain: Path, built: Path) -> _Pages:
         if name not in theirs:
             pages.missing.append(name)
             continue
-        data = folders.plain(ours[name])
+        try:
+            data = folders.plain(ours[name])
+            folders.plain(theirs[name])
+        except OSError:
+            pages.unreadable.append(name)
+            continue
         if _REFRESH.search(data):
             pages.redirects.append(name)
         elif sheets or not _same(ours[name], theirs[name]) or _names_any(data, changed):
@@ -291,7 +301,9 @@ def _pages(plain: Path, built: Path) -> _Pages:
 
 
 def _same(path: Path, other: Path | None) -> bool:
-    return other is not None and filecmp.cmp(path, other, shallow=False)
+    with contextlib.suppress(OSError):  # one cannot be read
+        return other is not None and filecmp.cmp(path, other, shallow=False)
+    return False
 
 
 def _names_any(data: bytes, names: set[str]) -> bool:

@@ -166,6 +166,8 @@ class Store(NamedTuple):
                 for name in (*names, _TEMPORARY):
                     if not root.remove(name):  # as it does a link
                         root.remove_folder(name)  # if nothing else lies in it
+                if any(os.path.lexists(f"{self.root}/{name}") for name in names):
+                    return _usage(entries)  # what is left is still a store's
                 root.remove(marker.NAME)
             self.root.rmdir()
         return _usage(entries)

@@ -172,16 +172,24 @@ def sees_all(folder: Path) -> bool:
 
     watchdog says nothing where the limit is reached below the folder. Linux tells what is watched.
     """
-    watched = 0
-    try:
-        for entry in Path("/proc/self/fdinfo").iterdir():
-            with suppress(OSError):  # closed meanwhile
-                watched += entry.read_text().count("inotify wd:")
-    except OSError:
+    seen = watched()
+    if seen is None:
         return True
     inner = (entry.path for entry in below(folder) if entry.is_dir(follow_symlinks=False))
     folders = [str(folder), *inner]
-    return watched >= sum(os.access(place, os.R_OK) for place in folders)
+    return seen >= sum(os.access(place, os.R_OK) for place in folders)
+
+
+def watched() -> int | None:
+    """How many folders this process watches, as Linux says; None on other systems."""
+    found = 0
+    try:
+        for entry in Path("/proc/self/fdinfo").iterdir():
+            with suppress(OSError):  # closed meanwhile
+                found += entry.read_text().count("inotify wd:")
+    except OSError:
+        return None
+    return found
 
 
 def _start(observer: BaseObserver, folder: Path, changes: Changes) -> None:

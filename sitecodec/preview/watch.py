@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -24,6 +25,7 @@ from sitecodec.site.files import below
 from sitecodec.terminal.printing import count, heading
 
 _LISTED = 10
+_LOOK_SECONDS = 2.0
 _log = logging.getLogger("sitecodec")
 
 Progress = Callable[[int, int], None]
@@ -129,6 +131,8 @@ class _Eyes:
         self._gone = False
         self._observer = observing.observer(folder, changes, echo)
         self._sees_all = observing.sees_all(folder)
+        self._identity = _identity(folder)
+        self._looked = time.monotonic()
 
     def changed(self) -> list[Path]:
         """What has changed; nothing while the folder is gone."""
@@ -137,7 +141,7 @@ class _Eyes:
                 self._echo(f"warning: {self._folder} is gone; waiting for it to come back")
             self._gone = True
             return []
-        if self._gone:  # what was watched is not this folder
+        if self._gone or self._is_another():  # what was watched is not this folder
             self._renew()
             self._changes.add(self._folder)
             self._gone = False
@@ -153,6 +157,15 @@ class _Eyes:
             self._renew()
         return taken
 
+    def _is_another(self) -> bool:
+        """Whether another folder has taken the place of the one that is watched."""
+        if self._identity != _identity(self._folder):
+            return True
+        if time.monotonic() - self._looked < _LOOK_SECONDS:
+            return False
+        self._looked = time.monotonic()  # it may have the number of the one before
+        return self._sees_all and observing.watched() == 0
+
     def close(self) -> None:
         """Stop seeing."""
         self._observer.stop()
@@ -161,6 +174,16 @@ class _Eyes:
         where = (self._folder, self._changes, self._echo)
         self._observer = observing.observer(*where, self._observer)
         self._sees_all = observing.sees_all(self._folder)
+        self._identity = _identity(self._folder)
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    """The numbers that tell a folder from another of its name; zeros for none."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return 0, 0
+    return status.st_dev, status.st_ino
 
 
 def _expanded(paths: Iterable[Path], folder: Path, settings: Settings) -> list[Path]:

@@ -142,7 +142,11 @@ def _rewritten(
     if settings.originals == "drop":
         own = [p for p in encoded if _is_own(files[p], site) and not _in_copy(site, findings, p)]
         for path in originals.unnamed(site, own):
-            (site / path).unlink(missing_ok=True)
+            try:
+                (site / path).unlink(missing_ok=True)
+            except OSError as error:
+                what = (error.strerror or str(error)).lower()
+                findings.problem(path, "", f"cannot be removed ({what}); make its folder writable")
     _write_manifest(site, settings.asset_dir, findings, encoded)
     notes: tuple[str, ...] = ()
     if script:

@@ -175,7 +175,10 @@ def names_in(
         try:
             with os.scandir(f"{site}/{here}") as items:
                 entries = sorted(items, key=lambda entry: entry.name)
-        except OSError:
+        except OSError as error:
+            what = (error.strerror or str(error)).lower()
+            message = f"cannot be looked into ({what}), so its pages stay as they are"
+            findings.problem(here or ".", "", message)
             continue
         inside = []
         for entry in entries:

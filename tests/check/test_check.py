@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from click.testing import CliRunner
 from sitecodec.check import boxes, site
 from sitecodec.check.windows import Window
 from sitecodec.cli import main
+from sitecodec.disk import folders
 from tests.conftest import encode, make_photo, make_text
 
 pytest.importorskip("playwright.async_api", reason="playwright is not installed")
@@ -148,6 +151,21 @@ def test_a_column_that_is_stretched_is_no_cause():
 def test_pages_that_are_the_same_are_not_looked_at(result):
     assert (result.pages, result.skipped) == (len(PAGES), 1)
     assert result.looked_at == len(PAGES) - 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names are bytes elsewhere")
+def test_pages_of_any_name_and_pages_that_cannot_be_read(tmp_path, monkeypatch):
+    both = [tmp_path / side for side in ("plain", "built")]
+    for side in both:
+        side.mkdir()
+        (side / os.fsdecode(b"\xff.html")).write_text(f"<title>{side.name}</title><p>x")
+        (side / "large.html").write_text("x" * 2000)
+    monkeypatch.setattr(folders, "MOST_BYTES", 1000)
+    result = site.check(*both, site.Wanted(windows=(Window(600),)))
+    assert [(one.page, one.finding.built) for one in result.faults] == [
+        ("large.html", "cannot be read")
+    ]
+    assert (result.pages, result.looked_at) == (2, 1)
 
 
 def test_firefox_finds_the_same(tmp_path, sites):
