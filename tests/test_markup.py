@@ -337,3 +337,28 @@ def test_bad_templates(tmp_path: Path, text: str | bytes, message: str) -> None:
 def test_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="nowhere is not a folder; make it"):
         load_template(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("<p>@", "@"),
+        ("<svg></svg>@", "@"),
+        ("<p><svg><g>@", "<svg>"),
+        ("<math><mi>@", "<math>"),
+        ("<svg></svg><select><option>a<option>b@", "<select>"),
+        ("<select><option>a<option>b</select>@", "@"),
+        ("<select><optgroup><option>a</option></optgroup>@", "<select>"),
+        ("<option>a@", "<option>"),
+        ("</svg></select>@", "@"),
+        ("<svg><select></svg>@", "@"),
+    ],
+)
+def test_without_a_head_style_and_script_stand_where_they_are_html(text: str, place: str) -> None:
+    data = text.replace("@", "<img src=a.png>").encode()
+    at = text.index("@")
+    (start, end, new), *rest = markup.with_head(data, None, [(at, len(data), b"IMG")])
+    assert b"<style" in new
+    assert data[start:].startswith(place.replace("@", "<img").encode())
+    assert b"IMG" in (rest[0][2] if rest else new)
+    assert (start == end) == bool(rest)

@@ -183,6 +183,9 @@ def head(data: bytes, script: str = "", style: str = "", *, printing: bool = Tru
     return b"".join(text.encode() for text in wanted if text.encode() not in data)
 
 
+_OTHERWISE = frozenset("svg math select datalist optgroup option".split())
+
+
 def with_head(
     data: bytes,
     head_end: int | None,
@@ -201,8 +204,30 @@ def with_head(
     if head_end is not None:
         place = next((start for start in _sheets(data, head_end)), head_end)
         return [(place, place, needed), *pictures]
+    place = _outside(data, pictures[0][0])
+    if place < pictures[0][0]:
+        return [(place, place, needed), *pictures]
     start, end, new = pictures[0]
     return [(start, end, needed + new), *pictures[1:]]
+
+
+def _outside(data: bytes, position: int) -> int:
+    """A place at or before a position where style sheets and scripts mean what they mean in HTML.
+
+    In SVG and MathML they are other elements, and in a choice they become the text of options.
+    """
+    opened: list[str] = []
+    place = position
+    for start, _, tag in tags(data, position, every=True):
+        if start >= position:
+            break
+        if tag in _OTHERWISE:
+            place = place if opened else start
+            opened.append(tag)
+        elif tag[0] == "/" and tag[1:] in opened:
+            while opened.pop() != tag[1:]:
+                pass
+    return place if opened else position
 
 
 def _sheets(data: bytes, head_end: int) -> Iterator[int]:
