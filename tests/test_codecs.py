@@ -45,7 +45,7 @@ def test_importing_loads_no_heavy_package():
 
 def test_the_library_never_imports_mkdocs_or_torch():
     modules = (
-        "cli, site.build, encoding.jobs, encoding.gate, encoding.images, metrics, store, "
+        "cli, site.build, encoding.jobs, encoding.gate, encoding.images, metrics, disk.store, "
         "page.markup, page.html, codecs.web, engine"
     )
     code = f"""

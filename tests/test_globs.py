@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -20,6 +22,11 @@ def test_the_walk_says_what_the_pattern_says(pattern: str, path: str) -> None:
     glob = globs._read(pattern)
     said = globs._compiled(glob).fullmatch(path) is not None
     assert globs._walked(glob.parts, path) == said
+    # And so did all the stars that were written.
+    parts = globs._PARTS.split(pattern.lstrip("/"))
+    written = "".join(globs._MEANING.get(part, re.escape(part)) for part in parts)
+    anywhere = "" if "/" in pattern else "(?:.*/)?"
+    assert (re.fullmatch(anywhere + written, path, re.DOTALL) is not None) == said
 
 
 def test_many_stars_are_walked_through() -> None:
@@ -29,3 +36,5 @@ def test_many_stars_are_walked_through() -> None:
     assert not globs.matches(("*a" * 30 + "b",), "a" * 200 + "/b")
     assert globs.matches(("*a" * 30 + "b",), "x/" + "a" * 200 + "b")
     assert not globs.matches(("**a**a**b",), "a" * 3000)
+    assert not globs.matches(("*" * 3000 + "a",), "b" * 300)
+    assert not globs.matches(("*" + "**/*" * 1000 + "a",), "b" * 300)

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from sitecodec.disk.store import Store
+from sitecodec.encoding import jobs, outcome, trials
 from sitecodec.errors import ModelError, SiteError
 from sitecodec.page import srcset, tokens
 from sitecodec.preview.site_files import site_app
@@ -24,6 +26,7 @@ from sitecodec.sd import adding
 from sitecodec.settings import Settings
 from sitecodec.site import manifest, survey
 from sitecodec.site.build import rewrite_site
+from sitecodec.site.encoded import with_widths
 
 MANY = "9" * 4400
 TAGS = [
@@ -370,3 +373,31 @@ def test_the_reports_pictures_are_those_that_pages_show(tmp_path: Path, site: Pa
     assert report_page._thumbnail(site, "eps.png") == ""
     assert report_page._thumbnail(site, "large.png") == ""
     assert report_page._thumbnail(site, "a.png").startswith("data:image/webp")
+
+
+def test_a_foreign_cache_gives_no_image_another_size(tmp_path: Path, site: Path) -> None:
+    wanted = settings(tmp_path)
+    (site / "index.html").write_text(page('<img src="a.png">'))
+    job = jobs.Job(site / "a.png", with_widths(wanted, 0))
+    ((_, made),) = jobs.encode_images([job], None, Store(wanted.store))
+    assert isinstance(made, jobs.Outcome)
+    (entry,) = (
+        e for e in wanted.store.rglob("*") if e.is_file() and outcome.MAGIC in e.read_bytes()[:99]
+    )
+    key = entry.parent.name + entry.name
+    variants = tuple(
+        v._replace(width=v.width * 50, height=v.height * 50)
+        for v in made.variants
+        if v.format != "slat"
+    )
+    worst = made._replace(width=made.width * 50, height=made.height * 50, variants=variants)
+    Store(wanted.store).put(key, outcome.pack(worst))
+    rewrite_site(site, wanted)
+    assert 'width="90" height="60"' in (site / "index.html").read_text()
+
+
+@pytest.mark.parametrize("size", ["9" * 400, "9" * 5000, "-1", "1e3"])
+def test_trials_of_any_size_in_a_foreign_cache_stop_nothing(size: str) -> None:
+    trial = '{"avif 50": [' + size + ", 60.0, 50.0, 0.9]}"
+    data = trials.MAGIC + f'{{"90": {trial}}}'.encode()
+    assert trials.unpack(data) == {}

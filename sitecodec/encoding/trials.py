@@ -105,9 +105,12 @@ def unpack(data: bytes | None) -> Memos:
         return {}
 
 
+_MOST_BYTES = 1 << 40  # of a file
+
+
 def _trial(size: object, score: object, worst_tile: object, text: object) -> Trial:
     numbers = [float(v) for v in (score, worst_tile, text) if isinstance(v, (int, float))]
-    if type(size) is not int or size <= 0 or len(numbers) < 3:
+    if type(size) is not int or not 0 < size < _MOST_BYTES or len(numbers) < 3:
         raise ValueError("not a trial")
     if not all(map(math.isfinite, numbers)):
         raise ValueError("not a score")

@@ -19,7 +19,7 @@ from sitecodec.errors import ImageError, SitecodecError
 from sitecodec.facts.reasons import Reason
 from sitecodec.settings import Settings
 from sitecodec.site import assets
-from sitecodec.site.files import File
+from sitecodec.site.files import File, pixels
 from sitecodec.site.findings import Findings
 from sitecodec.site.memory import Kept, Memory
 from sitecodec.site.offers import CONTENT_WIDTH
@@ -163,7 +163,13 @@ class _Images:
             self.findings.problem(page, path, message)
 
     def _take(self, job: jobs.Job, outcome: jobs.Outcome) -> Kept | str:
-        """Write the files of an image; why not, where there is nothing to write."""
+        """Write the files of an image; why not, where there is nothing to write.
+
+        Pages get the size that the outcome says, which a foreign cache may have put there.
+        """
+        size = pixels(job.source) if outcome.width else None
+        if size and sorted(size) != sorted((outcome.width, outcome.height)):
+            outcome = jobs.encode_image(job)
         widths = jobs.by_width(outcome)
         if not widths:
             return outcome.reason

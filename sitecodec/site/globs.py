@@ -34,8 +34,23 @@ def _match(pattern: str, path: str) -> bool:
 def _read(pattern: str) -> _Glob:
     parts: list[str] = [] if "/" in pattern else ["**/"]
     for part in _PARTS.split(pattern.lstrip("/")):
-        parts += [part] if part in _MEANING else part
+        if (part,) in _STARS:
+            _add_star(parts, part)
+        else:
+            parts += [part] if part in _MEANING else part
     return _Glob(tuple(parts), sum("*" in part for part in parts))
+
+
+def _add_star(parts: list[str], star: str) -> None:
+    """Add a star to those that stand there; of a row of stars, two can say all that it says."""
+    if parts[-1:] == [star] or parts[-1:] == ["**"]:
+        return
+    if parts[-1:] == ["**/"] and star == "*":
+        star = "**"
+    if star == "**":
+        while parts and (parts[-1],) in _STARS:
+            parts.pop()
+    parts.append(star)
 
 
 @cache
