@@ -69,8 +69,9 @@ class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-c
         """Note links that leave the project, which MkDocs would follow silently.
 
         They may lead into the docs folder, that of the configuration file, and the repository.
-        Images that cannot be read, which MkDocs would stop at, are left out of the built site, so
-        that they are reported with the page that names them.
+        Images that cannot be read, and pipes and devices in place of images, are left out of the
+        built site, so that they are reported with the page that names them: MkDocs would stop at
+        them, or copy without end.
         """
         self._refused = {}
         self._sources = {
@@ -96,13 +97,8 @@ class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-c
             source = file.abs_src_path  # found out anew each time
             if source is None:
                 continue
-            if not os.access(source, os.R_OK):
-                broken = Path(source).is_symlink() and not Path(source).exists()
-                self._refused[file.dest_uri] = (
-                    "is a broken link; mend or remove it"
-                    if broken
-                    else "cannot be read; check its permissions"
-                )
+            if why := _unusable(source):
+                self._refused[file.dest_uri] = why
                 file.inclusion = InclusionLevel.EXCLUDED
             elif file.src_dir == folder:
                 # Of a string, since every image passes here; folders are few.
@@ -151,3 +147,12 @@ class SitecodecPlugin(BasePlugin[SitecodecConfig]):  # type: ignore[no-untyped-c
         """Stop encoding."""
         if self._serving:
             self._serving.close()
+
+
+def _unusable(source: str) -> str:
+    """Why MkDocs cannot copy an image; '' if it can."""
+    if not os.path.exists(source):  # noqa: PTH110 - of a string, as every image passes here
+        return "is a broken link; mend or remove it"
+    if not os.path.isfile(source):  # noqa: PTH113
+        return "is not a file; remove it"
+    return "" if os.access(source, os.R_OK) else "cannot be read; check its permissions"

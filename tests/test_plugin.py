@@ -217,6 +217,21 @@ def test_bad_images_are_warnings_and_fail_a_strict_build_at_its_end(
     assert len(pictures(docs.parent / "site/index.html")) == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes in folders")
+def test_pipes_and_devices_in_place_of_images_are_not_copied(
+    docs: Path, store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    os.mkfifo(docs / "images/pipe.png")
+    (docs / "images/zero.png").symlink_to("/dev/zero")
+    (docs / "index.md").write_text("![p](images/pipe.png) ![z](images/zero.png) ![a](images/a.png)")
+    site = built(docs, store)
+    assert len(pictures(site / "index.html")) == 1
+    assert not (site / "images/pipe.png").exists()
+    assert not (site / "images/zero.png").exists()
+    for name in ("pipe", "zero"):
+        assert f"images/{name}.png: is not a file; remove it" in caplog.text
+
+
 def test_an_unreadable_image_does_not_stop_the_build(
     docs: Path, store: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
