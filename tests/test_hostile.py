@@ -171,14 +171,15 @@ def test_references_of_any_length(text: str, value: str) -> None:
 
 WORST = (
     *(None, True, -1, 10**400, 1e309, [], {}, [[]]),
-    *("x", "/etc/passwd", "../x", "a/../../x", "\0", "\ud800"),
+    *("x", "/etc/passwd", "../x", "a/../../x", "\0", "\ud800", "\udcff"),
 )
 
 
 @pytest.mark.parametrize("worst", WORST, ids=repr)
 def test_a_manifest_with_any_field_at_its_worst(site: Path, worst: Any) -> None:
-    file = {"path": "a.png", "width": 1, "height": 1, "bytes": 1, "score": 1.0}
+    file = {"path": "a.png", "width": 1, "height": 1, "bytes": 1, "score": 1.0, "judge": 9.0}
     image: dict[str, Any] = {"path": "a.png", "bytes": 1, "reason": "", "files": [file]}
+    image |= {"digest": "1" * 64, "forms": [["held", "", 1]]}
     place = site / "assets/sitecodec/sitecodec.json"
     place.parent.mkdir(parents=True)
     (site / "index.html").write_text(page('<img src="a.png">'))

@@ -130,6 +130,16 @@ def test_what_stands_between_pictures_is_not_lost(
         assert "precious" in (site / "b.html").read_text()
 
 
+def test_a_manifest_names_no_page_as_the_source_of_a_picture(
+    site: Path, settings: Settings
+) -> None:
+    built(site, settings)
+    place = site / settings.asset_dir / manifest.NAME
+    text = place.read_text().replace('"path": "i/a.png"', '"path": "index.html"')
+    place.write_text(text)
+    assert 'src="index.html"' not in built(site, settings)["index.html"]
+
+
 def test_a_source_that_was_dropped_changes_nothing_until_it_comes_back(
     site: Path, settings: Settings, make: Any
 ) -> None:

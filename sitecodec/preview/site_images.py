@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -49,7 +50,7 @@ def _find_built(
     for entry in manifest.read(site, settings.asset_dir).entries:
         shown: set[str] = set()
         for file in entry.files:
-            for stem in assets.named_in(file.path.encode()):
+            for stem in assets.named_in(os.fsencode(file.path)):
                 shown.update(named.pop(stem, ()))
         if shown and isinstance(find(site, entry.path), File):
             findings.uses[entry.path] = sorted(shown)

@@ -9,6 +9,7 @@ like any other.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -38,7 +39,7 @@ def restore(site: Path, folder: str, names: Iterable[str], root: str, findings: 
         mark: entry.path
         for entry in changed
         for file in entry.files
-        for mark in assets.named_in(file.path.encode())
+        for mark in assets.named_in(os.fsencode(file.path))
     }
     # Images that were left alone have got a width and height all the same.
     sources = {entry.path: entry.path for entry in old.entries} | _sources(site, old)
@@ -98,7 +99,8 @@ def _sources(site: Path, old: manifest.Manifest) -> dict[str, str]:
     """The source of each encoded file that is of only one, by site paths."""
     found: dict[str, set[str]] = {}
     for entry in old.entries:
-        if isinstance(files.find(site, entry.path), File):
+        source = files.find(site, entry.path)
+        if isinstance(source, File) and files.pixels(source.real):
             for file in entry.files:
                 found.setdefault(file.path, set()).add(entry.path)
     return {file: paths.pop() for file, paths in found.items() if len(paths) == 1}
