@@ -66,7 +66,7 @@ def main() -> int:
 
 
 def pictures() -> dict[str, Pixels]:
-    """Three pictures of the example site, 512x512: a face, buildings, a still life."""
+    """Three photographs of the example site, 512x512: a face, buildings, a still life."""
     import numpy as np
     import prepare
     from PIL import Image
@@ -75,7 +75,7 @@ def pictures() -> dict[str, Pixels]:
     paths = {
         "astronaut": prepare.source_path(photos["astronaut.jpg"]),
         "temple": prepare.source_path(photos["temple.jpg"]),
-        "table": ROOT / "example_site" / "docs" / "images" / "table.jpg",
+        "coffee": prepare.source_path(photos["café crème.jpg"]),
     }
     made = {}
     for name, path in paths.items():

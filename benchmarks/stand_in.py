@@ -1,6 +1,6 @@
 """A stand-in for Stable Diffusion: a small autoencoder and denoiser, trained here on photographs.
 
-`python benchmarks/stand_in.py --pictures PHOTOS --out stand-in` trains for about an hour on
+`python benchmarks/stand_in.py --pictures PHOTOS --out stand-in` trains for an hour and a half on
 one core and writes a model folder in diffusers' layout, for `sitecodec models add stand-in --from
 stand-in` and then `benchmarks/experiment.py --model stand-in`. The classes, the latents' shape (8x,
 4 channels), their scale (0.18215) and the noise schedule are those of Stable Diffusion 1.4; the
@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, required=True, help="folder of photographs")
     parser.add_argument("--out", type=Path, required=True, help="folder of the model")
     parser.add_argument(
-        "--minutes", type=float, default=50, help="processor time for the autoencoder"
+        "--minutes", type=float, default=70, help="processor time for the autoencoder"
     )
     parser.add_argument("--denoiser-minutes", type=float, default=15)
     parser.add_argument("--most", type=int, default=1500, help="pictures")
