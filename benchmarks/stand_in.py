@@ -11,16 +11,21 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tests import sd_models
 
 SCALING = 0.18215
 TOKENS, PROMPT_WIDTH = 4, 16
@@ -48,7 +53,7 @@ def main() -> None:
     unet = denoiser(arguments.out)
     train_denoiser(unet, latents, arguments.denoiser_minutes * 60)
     unet.save_pretrained(arguments.out / "unet")
-    noise_schedule().save_pretrained(arguments.out / "scheduler")
+    sd_models.scheduler().save_pretrained(arguments.out / "scheduler")
     prompt = torch.zeros(1, TOKENS, PROMPT_WIDTH)
     save_file({"prompt": prompt}, arguments.out / "empty_prompt.safetensors")
 
@@ -92,18 +97,6 @@ def denoiser(folder: Path) -> UNet2DConditionModel:
         norm_num_groups=8,
         attention_head_dim=8,
         cross_attention_dim=PROMPT_WIDTH,
-    )
-
-
-def noise_schedule() -> DDIMScheduler:
-    """Stable Diffusion's."""
-    return DDIMScheduler(
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        clip_sample=False,
-        set_alpha_to_one=False,
-        steps_offset=1,
     )
 
 
@@ -151,7 +144,7 @@ def normalise(vae: AutoencoderKL, data: list[Tensor]) -> list[Tensor]:
 
 
 def train_denoiser(unet: UNet2DConditionModel, latents: list[Tensor], seconds: float) -> None:
-    schedule = noise_schedule()
+    schedule = sd_models.scheduler()
     prompt = torch.zeros(8, TOKENS, PROMPT_WIDTH)
 
     def loss(_: float) -> Tensor:

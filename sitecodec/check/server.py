@@ -50,7 +50,7 @@ class _Handler(SimpleHTTPRequestHandler):
         try:
             kind = content_type(file.name)
             real = file.resolve(strict=True)
-            if not real.is_relative_to(self.folders[name].resolve()) or not real.is_file():
+            if not real.is_relative_to(self.folders[name]) or not real.is_file():
                 raise FileNotFoundError(file)
             if real.stat().st_size > MOST_BYTES:
                 return self._send_open(kind, real)
@@ -102,7 +102,8 @@ def serving(plain: Path, built: Path, root: str = "/") -> Iterator[Mapping[str, 
 
     Both are `localhost` to a browser, so safe contexts, but of different origins.
     """
-    values = {"folders": dict(zip(SIDES, (plain, built), strict=True)), "root": root}
+    folders = {side: folder.resolve() for side, folder in zip(SIDES, (plain, built), strict=True)}
+    values = {"folders": folders, "root": root}
     server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), values))
     poll = {"poll_interval": 0.05}
     threading.Thread(target=server.serve_forever, kwargs=poll, daemon=True).start()

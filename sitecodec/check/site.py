@@ -286,14 +286,13 @@ def _pages(plain: Path, built: Path) -> _Pages:
             pages.missing.append(name)
             continue
         try:
-            data = folders.plain(ours[name])
-            folders.plain(theirs[name])
+            data, other = (folders.plain(side[name]) for side in (ours, theirs))
         except OSError:
             pages.unreadable.append(name)
             continue
         if _REFRESH.search(data):
             pages.redirects.append(name)
-        elif sheets or not _same(ours[name], theirs[name]) or _names_any(data, changed):
+        elif sheets or data != other or _names_any(data, changed):
             pages.wanted.append(name)
         else:
             pages.same.append(name)

@@ -130,7 +130,7 @@ def choose(task: Task, codec: Codec, hints: Hints | None = None) -> Verdict:
             payload.offset - usual,
             {other.format.name: other.offsets for other in others},
         ),
-        judged if payload.reached else None,
+        judged,
     )
 
 

@@ -6,10 +6,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from sitecodec.disk.folders import plain
-from sitecodec.page.urls import Root, site_root
+from sitecodec.page.urls import LONGEST_BASE, Root, site_root
 
 _ROOTED = ("href", "src")
-_LONGEST = 1000  # each reference of a page is resolved against it
 
 
 def address(page: bytes) -> str:
@@ -40,9 +39,10 @@ def root(site: Path, told: str | None = None) -> Root:
         page = b""
     named = urlsplit(address(page))
     said = site_root(named.path[: named.path.rfind("/") + 1], named.netloc)
-    if len(said) > _LONGEST or not _may_be_at(page, said):
+    if len(said) > LONGEST_BASE or not _may_be_at(page, said):
         said = site_root("/")
-    return said if told is None or site_root(told) == said else site_root(told)
+    wanted = said if told is None else site_root(told)
+    return said if wanted == said else wanted
 
 
 def _may_be_at(page: bytes, root: str) -> bool:

@@ -48,16 +48,16 @@ _PART = re.compile(
     r"|\[\s*(?P<name>[\w-]+)\s*(?:=\s*[\"']?(?P<value>[^\"'\]]*)[\"']?\s*)?|(?P<odd>::?[\w-]+)"
 )
 _NAME = re.compile(r"[A-Za-z_$][\w$]*$")
+_LONGEST = 400  # of an expression
 # A name and a value that is given to it. No two parts of these patterns share a run of white space:
 # what fails, fails at once.
-_GIVEN = re.compile(r"(?<![\w$.])([\w$]++)\s*+=(?![=>])\s*+(?=([^;\n]{1,400}))")
-_OF = re.compile(r"(?:const|let|var)\s++([\w$]++)\s++of\s++(?=([^;{\n]{1,400})\))")
+_GIVEN = re.compile(rf"(?<![\w$.])([\w$]++)\s*+=(?![=>])\s*+(?=([^;\n]{{1,{_LONGEST}}}))")
+_OF = re.compile(rf"(?:const|let|var)\s++([\w$]++)\s++of\s++(?=([^;{{\n]{{1,{_LONGEST}}})\))")
 _EACH = re.compile(
     r"\.(?:forEach|map|each|some|every)\(\s*+(?:function\b\s*+\w*+\s*+)?+\(?+\s*+"
     r"([\w$]++)(?:\s*+,\s*+([\w$]++))?+"
 )
 _NEAR = 4_000  # characters before, in which a name has been given its value
-_LONGEST = 400  # of an expression
 _DEPTH = 3
 _CLOSING = {")": "(", "]": "["}
 _ASKED = ""  # stands for everything that the script looks up

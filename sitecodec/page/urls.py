@@ -15,7 +15,8 @@ _SCHEME = r"([a-zA-Z][a-zA-Z0-9+.-]*):"
 _HOST = re.compile(r"(?:https?:)?//([^/\\?#]*)", re.IGNORECASE)
 _STRIPPED = "".join(map(chr, range(0x21)))
 _REMOVED = str.maketrans("", "", "\t\n\r")
-_LONGEST_BASE = 1000  # each reference of the page would be as long
+LONGEST_BASE = 1000
+"""Characters of the longest path that references are resolved against: each would be as long."""
 
 
 class Target(NamedTuple):
@@ -99,7 +100,7 @@ def base_of(page: str, href: str | None, root: str = "/") -> str | None:
     if re.match(_SCHEME, text) or text.replace("\\", "/").startswith("//"):
         return None
     text = text.replace("\\", "/")
-    if len(text) > _LONGEST_BASE:
+    if len(text) > LONGEST_BASE:
         return None  # each reference would be as long
     if not text:
         return own

@@ -49,9 +49,11 @@ def unnamed(site: Path, paths: Iterable[str]) -> list[str]:
     for place in sorted(Path(entry.path) for entry in files.below(site)):
         if not left:
             break
-        real = Path(os.path.realpath(place))
+        real = place
         if place.is_symlink():
-            for led_to in [n for n, some in left.items() if any(real == site / p for p in some)]:
+            real = Path(os.path.realpath(place))
+            led_to = real.name.lower().encode("utf-8", "surrogateescape")
+            if any(real == site / path for path in left.get(led_to, ())):
                 del left[led_to]
         if not _is_text(place):
             continue
